@@ -1,0 +1,64 @@
+# Voxroute. `make run` starts the gateway, `make test` runs every check; both set themselves up.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := run
+.PHONY: run test bench format check clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+FRAME := pyproject.toml config/constraints.txt
+NODE := tests/clients/node
+
+run: $(VENV)/.installed
+	$(BIN)/gateway serve
+
+test: check $(NODE)/node_modules/.installed
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered --sort=cover | tail -n 25
+
+check: $(VENV)/.tested
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.tested
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.tested
+	$(BIN)/python -m tests.bench
+
+clean:
+	rm -rf $(VENV) $(NODE)/node_modules
+
+# A virtual environment; where Debian has split ensurepip off, root gets it and others are told.
+$(VENV)/bin/python:
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "python3 >= 3.11 is needed"; exit 1; }
+	@python3 -m venv $(VENV) 2>/dev/null || { \
+	  rm -rf $(VENV); \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing python3-venv"; apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null; \
+	    python3 -m venv $(VENV); \
+	  else echo "python3 has no venv: run  sudo apt-get install python3-venv  and try again"; exit 1; fi; }
+
+$(VENV)/.installed: $(VENV)/bin/python $(FRAME)
+	@echo "installing the gateway and its embedded voice into $(VENV)"
+	@$(PIP) install -c config/constraints.txt -e '.[espeak]'
+	@touch $@
+
+$(VENV)/.tested: $(VENV)/bin/python $(FRAME)
+	@echo "installing what the tests need into $(VENV)"
+	@$(PIP) install -c config/constraints.txt -e '.[test]'
+	@touch $@ $(VENV)/.installed
+
+# The Node SDK is proven where node is; elsewhere its tests say that they were left out.
+$(NODE)/node_modules/.installed: $(NODE)/package.json
+	@mkdir -p $(NODE)/node_modules
+	@if command -v npm >/dev/null; then echo "installing the Node SDK"; \
+	  npm --prefix $(NODE) install --no-audit --no-fund --no-package-lock --silent; \
+	else echo "npm is not here: the Node SDK's tests are left out"; fi
+	@touch $@
