@@ -1,1 +1,50 @@
-"""providers."""
+"""Speaks every provider's protocol, and knows nothing of who asks or why. This is the door.
+
+`speak` sends one Speech to one Offer and gives the audio as it arrives, with a Receipt of what was
+learned. It never retries, falls back, prices or logs; every failure is a ProviderError.
+"""
+
+from collections.abc import AsyncGenerator
+
+import httpx
+
+from providers.catalog import Catalog, CatalogError, Offer, Price, Provider, read_catalog
+from providers.errors import (
+    BrokenOff,
+    NotAudio,
+    Owed,
+    ProviderError,
+    RateLimited,
+    TimedOut,
+)
+from providers.http import open_client
+from providers.speech import Receipt, Sampling, Speech
+from providers.wires import WIRES
+
+__all__ = [
+    "WIRES",
+    "BrokenOff",
+    "Catalog",
+    "CatalogError",
+    "NotAudio",
+    "Offer",
+    "Owed",
+    "Price",
+    "Provider",
+    "ProviderError",
+    "RateLimited",
+    "Receipt",
+    "Sampling",
+    "Speech",
+    "TimedOut",
+    "open_client",
+    "read_catalog",
+    "speak",
+]
+
+
+def speak(
+    client: httpx.AsyncClient, provider: Provider, offer: Offer, speech: Speech
+) -> AsyncGenerator[bytes | Receipt]:
+    """The audio of `speech` from `offer`, chunk by chunk; close it (`aclose`) to cancel."""
+    return WIRES[provider.wire](client, provider, offer, speech)

@@ -1,0 +1,81 @@
+"""Who is calling: a bearer key becomes a Caller, remembered for a second at most.
+
+The hold's transaction looks at the key again, so what is remembered here can never spend.
+"""
+
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.access.keys import Caller, key_hash, plausible
+from gateway.errors import Forbidden, MeteringUnavailable, Unauthenticated
+from gateway.tables import api_key
+
+REMEMBERED_SECONDS = 1.0
+MOST_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    caller: Caller
+    until: float
+
+
+class Callers:
+    """Accepts keys."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._remembered: dict[str, _Remembered] = {}
+
+    async def accept(self, authorization: str | None, scope: str) -> Caller:
+        """The caller behind an `Authorization` header who may do what `scope` names."""
+        key = _bearer(authorization)
+        remembered = self._remembered.get(key)
+        if remembered is None or remembered.until < time.monotonic():
+            remembered = _Remembered(
+                await self._look_up(key), time.monotonic() + REMEMBERED_SECONDS
+            )
+            if len(self._remembered) >= MOST_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[key] = remembered
+        if scope not in remembered.caller.scopes:
+            raise Forbidden(f"this API key may not {scope}")
+        return remembered.caller
+
+    async def _look_up(self, key: str) -> Caller:
+        wanted = select(
+            api_key.c.hash,
+            api_key.c.name,
+            api_key.c.scopes,
+            api_key.c.disabled,
+            api_key.c.expires_ms,
+        ).where(api_key.c.hash == key_hash(key))
+        try:
+            async with self._engine.connect() as connection:
+                row = (await connection.execute(wanted)).one_or_none()
+        except (SQLAlchemyError, OSError):
+            wrong = "the database of keys does not answer"
+            raise MeteringUnavailable(wrong, retry_after=2) from None
+        if row is None:
+            raise Unauthenticated("this API key is not known")
+        if row.disabled:
+            raise Unauthenticated("this API key is disabled")
+        if row.expires_ms is not None and row.expires_ms <= time.time() * 1000:
+            raise Unauthenticated("this API key has expired")
+        return Caller(row.hash, row.name, frozenset(row.scopes.split()))
+
+
+def _bearer(authorization: str | None) -> str:
+    if not authorization:
+        raise Unauthenticated("no API key: send it as `Authorization: Bearer <key>`")
+    scheme, _, key = authorization.partition(" ")
+    key = key.strip()
+    if scheme.lower() != "bearer" or not key:
+        raise Unauthenticated("the Authorization header must be `Bearer <key>`")
+    if not plausible(key):
+        raise Unauthenticated("this is not a well-formed API key")
+    return key

@@ -1,0 +1,64 @@
+"""The gate: nothing passes before the first real audio, then everything does as it comes (D4)."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
+
+from gateway.audio.formats import Format, Sound
+from gateway.audio.inspection import Finding, inspect
+from providers import NotAudio, Receipt
+
+PCM_BITS = 16
+
+
+@dataclass(slots=True)
+class Heard:
+    """What became known of an attempt's audio while it came."""
+
+    sound: Sound
+    """What was asked for; after the gate, how the bytes that it lets through are to be read."""
+    upstream_id: str | None = None
+    billed_characters: int | None = None
+
+
+async def first_audio(
+    pieces: AsyncIterator[bytes | Receipt], heard: Heard
+) -> AsyncGenerator[bytes]:
+    """The audio of `pieces` from its first valid byte on; NotAudio instead of a first byte."""
+    yield await _first(pieces, heard)
+    async for piece in pieces:
+        if isinstance(piece, Receipt):
+            _learn(piece, heard)
+        else:
+            yield piece
+
+
+async def _first(pieces: AsyncIterator[bytes | Receipt], heard: Heard) -> bytes:
+    head = b""
+    async for piece in pieces:
+        if isinstance(piece, Receipt):
+            _learn(piece, heard)
+            continue
+        head += piece
+        finding = inspect(heard.sound.format, head, ended=False)
+        if finding.verdict != "more":
+            return _passed(finding, head, heard)
+    return _passed(inspect(heard.sound.format, head, ended=True), head, heard)
+
+
+def _passed(finding: Finding, head: bytes, heard: Heard) -> bytes:
+    if finding.verdict != "audio":
+        raise NotAudio(finding.reason)
+    if heard.sound.format is Format.WAV:
+        plain = finding.channels == 1 and finding.bits == PCM_BITS
+        if not plain or finding.sample_rate is None:
+            return head
+        # Plain samples behind a foreign header: ours is written instead, or none.
+        heard.sound = Sound(Format.PCM, finding.sample_rate)
+    return head[finding.skip :]
+
+
+def _learn(receipt: Receipt, heard: Heard) -> None:
+    heard.upstream_id = receipt.upstream_id or heard.upstream_id
+    heard.billed_characters = receipt.billed_characters or heard.billed_characters
+    if receipt.sample_rate is not None:
+        heard.sound = Sound(heard.sound.format, receipt.sample_rate)

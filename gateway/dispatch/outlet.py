@@ -1,0 +1,127 @@
+"""The outlet: the bounded queue between the supervisor, which fills it, and the response (D5)."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from gateway.audio.formats import Sound
+
+MOST_WAITING_BYTES = 256 * 1024
+
+
+class Abandoned(Exception):
+    """The client has left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Who is speaking, known with the first audio; what the response's head is made of."""
+
+    provider: str
+    model: str
+    voice: str
+    attempts: int
+    sound: Sound
+    timings: tuple[tuple[str, float], ...]
+    """Server-Timing tokens and their milliseconds."""
+
+
+class Outlet:
+    """Audio on its way out. The supervisor puts and closes; the response reads, or abandons."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._head: asyncio.Future[Head] = loop.create_future()
+        self._ended: asyncio.Future[None] = loop.create_future()
+        self._chunks: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._closed = False
+        self._error: Exception | None = None
+        self._wake_reader: asyncio.Future[None] | None = None
+        self._wake_writer: asyncio.Future[None] | None = None
+        self.on_abandon: Callable[[], None] | None = None
+        """Called once when the client leaves; the supervisor breaks off its attempt with it."""
+        self.delivered = False
+        """Whether the first audio has left for the client."""
+        self.abandoned = False
+
+    # The supervisor's side.
+
+    def open(self, head: Head) -> None:
+        self._head.set_result(head)
+
+    async def put(self, chunk: bytes, patience: float) -> None:
+        """Hand a chunk over; waits while too much waits already, and gives a stuck client up."""
+        while self._waiting_bytes > MOST_WAITING_BYTES and not self.abandoned:
+            self._wake_writer = asyncio.get_running_loop().create_future()
+            try:
+                await asyncio.wait_for(self._wake_writer, patience)
+            except TimeoutError:
+                self.abandon()
+        if self.abandoned:
+            raise Abandoned
+        self._chunks.append(chunk)
+        self._waiting_bytes += len(chunk)
+        _wake(self._wake_reader)
+
+    def close(self, error: Exception | None = None) -> None:
+        """No more audio: it is whole, or broken by `error`."""
+        self._closed, self._error = True, error
+        if error is not None and not self._head.done():
+            self._head.set_exception(error)
+            self._head.exception()  # it counts as seen even when the client is gone
+        _wake(self._wake_reader)
+
+    async def ended(self, patience: float) -> None:
+        """Until the response has taken everything, or the client has left or is stuck."""
+        if not self._ended.done():
+            try:
+                await asyncio.wait_for(asyncio.shield(self._ended), patience)
+            except TimeoutError:
+                self.abandon()
+
+    # The response's side.
+
+    async def head(self) -> Head:
+        """Who speaks, as soon as there is audio; raises why there will be none."""
+        return await self._head
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The audio; raises what broke it."""
+        while True:
+            while self._chunks:
+                chunk = self._chunks.popleft()
+                self._waiting_bytes -= len(chunk)
+                _wake(self._wake_writer)
+                yield chunk
+                self.delivered = True
+            if self._closed:
+                break
+            if self.abandoned:
+                raise Abandoned
+            self._wake_reader = asyncio.get_running_loop().create_future()
+            await self._wake_reader
+        if self._error is not None:
+            raise self._error
+
+    def finish(self) -> None:
+        """The response has sent all it will send."""
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    def abandon(self) -> None:
+        """The client has left, or takes nothing."""
+        if self.abandoned or self._ended.done():
+            return
+        self.abandoned = True
+        self.finish()
+        _wake(self._wake_reader)
+        _wake(self._wake_writer)
+        if self.on_abandon is not None:
+            self.on_abandon()
+
+
+def _wake(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)

@@ -1,0 +1,81 @@
+"""The database: one URL opened twice, for the writer's own connection and for everyone's reading."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+BUSY_SECONDS = 2
+
+
+class DatabaseError(Exception):
+    """A database URL that cannot be used."""
+
+
+def database_url(text: str) -> URL:
+    """Accept SQLite and PostgreSQL under any driver's name, and settle on ours."""
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise DatabaseError("database url: not a URL like sqlite+aiosqlite:///data/x.db") from None
+    match url.get_backend_name():
+        case "sqlite":
+            return url.set(drivername="sqlite")
+        case "postgresql" | "postgres":
+            return url.set(drivername="postgresql+psycopg")
+        case other:
+            raise DatabaseError(f"database url: {other!r} is neither sqlite nor postgresql")
+
+
+def open_writing(url: URL, *, checkpoints: bool) -> Engine:
+    """The engine behind a single writing connection.
+
+    SQLite: only the serving writer checkpoints the WAL (the WAL-reset bug below 3.51.3 needs two).
+    """
+    if url.get_backend_name() == "sqlite" and url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, poolclass=NullPool, connect_args=_patience(url))
+    if url.get_backend_name() == "sqlite":
+
+        @event.listens_for(engine, "connect")
+        def prepare(connection: sqlite3.Connection, _: object) -> None:
+            connection.isolation_level = None
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA foreign_keys=ON")
+            if not checkpoints:
+                connection.execute("PRAGMA wal_autocheckpoint=0")
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: Any) -> None:  # noqa: ANN401  # SQLAlchemy types it no better
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def open_reading(url: URL) -> AsyncEngine:
+    """The engine behind every read."""
+    if url.get_backend_name() != "sqlite":
+        return create_async_engine(url, pool_pre_ping=True, connect_args=_patience(url))
+    engine = create_async_engine(
+        url.set(drivername="sqlite+aiosqlite"), connect_args=_patience(url)
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _: object) -> None:  # noqa: ANN401  # aiosqlite's adapter
+        connection.cursor().execute("PRAGMA query_only=ON")
+
+    return engine
+
+
+def _patience(url: URL) -> dict[str, Any]:
+    if url.get_backend_name() == "sqlite":
+        return {"timeout": BUSY_SECONDS}
+    return {
+        "connect_timeout": BUSY_SECONDS,
+        "options": f"-c lock_timeout={BUSY_SECONDS}s -c statement_timeout=5s",
+    }

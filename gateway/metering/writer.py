@@ -1,0 +1,120 @@
+"""The writer: one thread, one connection, one durable commit for everything that waits (D6).
+
+Each operation is handed over as a value and answered by a future. A batch that meets a bad
+operation is rolled back and its operations run one by one, so that the bad one fails alone.
+"""
+
+import asyncio
+import logging
+import queue
+import threading
+from collections.abc import Sequence
+
+from sqlalchemy import Engine, PoolProxiedConnection
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.errors import GatewayError, MeteringUnavailable
+from gateway.metering.ledger import Answer, Batch
+from gateway.metering.operations import Operation
+from gateway.metering.statements import Cursor, Statements
+
+LARGEST_BATCH = 512
+log = logging.getLogger(__name__)
+
+Waiting = tuple[Operation, "asyncio.Future[Answer]"]
+
+
+class Writer:
+    """Carries operations out, in order, durably. `engine` must be its own."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._statements = Statements(engine.dialect)
+        self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
+        self._thread.start()
+
+    async def submit(self, operation: Operation) -> bool:
+        """True once it is durable, False if it had been resolved before; raises its refusal."""
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        self._queue.put((operation, future))
+        answer = await future
+        if isinstance(answer, GatewayError):
+            raise answer
+        return answer
+
+    async def close(self) -> None:
+        """Carry out what still waits, then end the thread."""
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+        self._engine.dispose()
+
+    def _run(self) -> None:
+        session = _Session(self._engine, self._statements)
+        while batch := self._next_batch():
+            operations = [operation for operation, _ in batch]
+            answers = session.carry_out(operations)
+            futures = [future for _, future in batch]
+            self._loop.call_soon_threadsafe(_deliver, futures, answers)
+        session.close()
+
+    def _next_batch(self) -> list[Waiting]:
+        """Everything that waits now; empty when it is time to end."""
+        first = self._queue.get()
+        batch = [] if first is None else [first]
+        while batch and len(batch) < LARGEST_BATCH and not self._queue.empty():
+            following = self._queue.get()
+            if following is None:
+                self._queue.put(None)
+                break
+            batch.append(following)
+        return batch
+
+
+class _Session:
+    """The writer's connection, opened when needed and opened anew after it failed."""
+
+    def __init__(self, engine: Engine, statements: Statements) -> None:
+        self._engine = engine
+        self._statements = statements
+        self._sqlite = engine.dialect.name == "sqlite"
+        self._connection: PoolProxiedConnection | None = None
+
+    def carry_out(self, operations: Sequence[Operation]) -> list[Answer]:
+        try:
+            return self._commit(operations)
+        except self._errors as error:
+            self.close()
+            if len(operations) > 1:
+                return [self.carry_out([operation])[0] for operation in operations]
+            log.error(  # noqa: TRY400  # a dead database would fill the log with its traceback
+                "the ledger could not be written: %s", type(error).__name__
+            )
+            return [MeteringUnavailable("the ledger's database does not answer", retry_after=2)]
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.invalidate()
+            self._connection = None
+
+    @property
+    def _errors(self) -> tuple[type[Exception], ...]:
+        return (self._engine.dialect.loaded_dbapi.Error, SQLAlchemyError, OSError)
+
+    def _commit(self, operations: Sequence[Operation]) -> list[Answer]:
+        if self._connection is None:
+            self._connection = self._engine.raw_connection()
+        connection = self._connection
+        cursor: Cursor = connection.cursor()
+        if self._sqlite:
+            cursor.execute("BEGIN IMMEDIATE", {})
+        answers = Batch(cursor, self._statements, operations).run()
+        connection.commit()
+        return answers
+
+
+def _deliver(futures: Sequence["asyncio.Future[Answer]"], answers: Sequence[Answer]) -> None:
+    for future, answer in zip(futures, answers, strict=True):
+        if not future.done():
+            future.set_result(answer)

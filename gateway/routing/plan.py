@@ -1,0 +1,228 @@
+"""The plan: which offers may say this speech, in which order, and why each other one was left out.
+
+A pure function of values: no clock, no I/O.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal
+
+from gateway.errors import (
+    ConstraintFiltered,
+    GatewayError,
+    InvalidRequest,
+    Unavailable,
+)
+from gateway.metering.prices import upper_bound, usd
+from gateway.routing.policies import SORT_KEYS, Candidate, Policy
+from gateway.routing.standings import Standings
+from gateway.routing.tasks import Wanted
+from providers import Catalog, Offer, Speech
+
+NANO = 10**9
+MILLION = 10**6
+VOICES_TOLD = 12
+# What to ask for when an offer has not the format that was asked: nearest to plain samples first.
+EASIEST = ("pcm", "wav", "flac", "opus", "mp3", "aac")
+
+Reason = Literal["off", "order", "only", "ignore", "data", "voice", "parameters", "long", "price"]
+VoiceSwitch = Literal["never", "mapped", "any"]
+
+
+@dataclass(frozen=True, slots=True)
+class PriceCap:
+    """The most a request may cost; both may be set."""
+
+    usd_per_million_characters: Decimal | None = None
+    usd_per_request: Decimal | None = None
+
+    def nano(self, characters: int) -> int | None:
+        """The cap for this text, in whole nano-USD, rounded down."""
+        caps = []
+        if self.usd_per_million_characters is not None:
+            caps.append(int(self.usd_per_million_characters * characters * NANO / MILLION))
+        if self.usd_per_request is not None:
+            caps.append(int(self.usd_per_request * NANO))
+        return min(caps, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """The request's `provider` object: what the caller wants of whoever speaks."""
+
+    order: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    allow_fallbacks: bool = True
+    require_parameters: bool = False
+    refuse_data_collection: bool = False
+    cap: PriceCap = PriceCap()
+    voices: Mapping[str, str] = field(default_factory=dict)
+    """Provider -> the voice to use there."""
+    voice_switch: VoiceSwitch = "mapped"
+    options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An offer that may speak, with the voice and format it would be asked for."""
+
+    offer: Offer
+    voice: str
+    native_format: str
+    bound_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """An offer that may not, and why."""
+
+    offer: Offer
+    reason: Reason
+    detail: str
+    bound_nano: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The order to try offers in."""
+
+    choices: tuple[Choice, ...]
+    exclusions: tuple[Exclusion, ...]
+    policy: Policy
+
+
+def make_plan(  # noqa: PLR0913, PLR0917  # everything that a plan depends on, by name
+    catalog: Catalog,
+    wanted: Wanted,
+    speech: Speech,
+    preferences: Preferences,
+    policy: Policy,
+    standings: Standings,
+) -> Plan:
+    """Sort the offers of the wanted models into choices and exclusions."""
+    cap = preferences.cap.nano(len(speech.text))
+    choices: list[tuple[tuple[object, ...], Choice]] = []
+    exclusions: list[Exclusion] = []
+    for rank, model in enumerate(wanted.models):
+        for offer in catalog.models[model]:
+            bound = upper_bound(offer.price, speech.text, speech.speed)
+            verdict = _judge(catalog, offer, speech, preferences, cap, bound)
+            if isinstance(verdict, Exclusion):
+                exclusions.append(verdict)
+                continue
+            candidate = Candidate(offer, bound, standings.of(offer.name))
+            order = (_position(offer, preferences.order), rank, SORT_KEYS[policy](candidate))
+            choices.append((order, verdict))
+    choices.sort(key=lambda each: each[0])
+    ordered = tuple(choice for _, choice in choices)
+    if not preferences.allow_fallbacks:
+        ordered = ordered[:1]
+    return Plan(ordered, tuple(exclusions), policy)
+
+
+def explain(plan: Plan, speech: Speech) -> GatewayError:
+    """Why a plan has no choice, told as what the caller can change."""
+    # An offer that is off or was ruled out by name can teach the caller nothing about the rest.
+    told = [each for each in plan.exclusions if each.reason not in {"off", "order"}]
+    by_reason = {each.reason: each for each in told}
+    if not told:
+        off = "; ".join(f"{each.offer.provider}: {each.detail}" for each in plan.exclusions)
+        return Unavailable(f"no provider can be asked for this model ({off})", param="model")
+    if "voice" in by_reason:
+        return InvalidRequest(_voices_told(told, speech), param="voice")
+    if "long" in by_reason:
+        most = "; ".join(f"{each.offer.provider} {each.detail}" for each in told)
+        return InvalidRequest(
+            f"input: {len(speech.text)} characters are too long for every offer ({most})",
+            param="input",
+        )
+    if "price" in by_reason:
+        cheapest = min((each for each in told if each.reason == "price"), key=_bound)
+        return ConstraintFiltered(
+            f"provider.max_price is below every offer; the cheapest is {cheapest.offer.provider} "
+            f"({cheapest.offer.model}) at up to {usd(cheapest.bound_nano)} USD for this text",
+            param="provider.max_price",
+        )
+    reasons = "; ".join(f"{each.offer.provider}: {each.detail}" for each in told)
+    return ConstraintFiltered(f"no offer meets every constraint ({reasons})", param="provider")
+
+
+def _judge(  # noqa: PLR0911, PLR0913, PLR0917  # one return a reason
+    catalog: Catalog,
+    offer: Offer,
+    speech: Speech,
+    preferences: Preferences,
+    cap: int | None,
+    bound: int,
+) -> Choice | Exclusion:
+    provider = catalog.providers[offer.provider]
+    name = offer.provider
+    if provider.off:
+        return Exclusion(offer, "off", provider.off)
+    if preferences.only and name not in preferences.only:
+        return Exclusion(offer, "only", "not among provider.only")
+    if name in preferences.ignore:
+        return Exclusion(offer, "ignore", "named by provider.ignore")
+    if not preferences.allow_fallbacks and preferences.order and name not in preferences.order:
+        return Exclusion(offer, "order", "not in provider.order, and fallbacks are off")
+    if preferences.refuse_data_collection and offer.data_policy != "none":
+        return Exclusion(offer, "data", "it may keep what it is sent")
+    voice = _voice(catalog, offer, speech.voice, preferences)
+    if voice is None:
+        return Exclusion(offer, "voice", f"has no voice {speech.voice!r}")
+    if preferences.require_parameters and (missing := _missing(offer, speech)):
+        return Exclusion(offer, "parameters", f"does not take {', '.join(missing)}")
+    if too_long := offer.too_long(speech.text):
+        return Exclusion(offer, "long", too_long)
+    if cap is not None and bound > cap:
+        return Exclusion(offer, "price", f"may cost {usd(bound)} USD", bound)
+    return Choice(offer, voice, _native(offer, speech.format), bound)
+
+
+def _voice(catalog: Catalog, offer: Offer, asked: str, preferences: Preferences) -> str | None:
+    asked = preferences.voices.get(offer.provider, asked)
+    if not asked:
+        return offer.default_voice
+    if preferences.voice_switch == "never":
+        return asked if asked in offer.voices else None
+    mapped = catalog.kin(offer, asked)
+    if mapped is None and preferences.voice_switch == "any":
+        return offer.default_voice
+    return mapped
+
+
+def _missing(offer: Offer, speech: Speech) -> list[str]:
+    asked = {
+        "speed": speech.speed not in {None, 1.0},
+        "instructions": bool(speech.instructions),
+        **dict.fromkeys(speech.sampling.chosen(), True),
+    }
+    return [name for name, wanted in asked.items() if wanted and name not in offer.capabilities]
+
+
+def _native(offer: Offer, wanted: str) -> str:
+    if wanted in offer.formats:
+        return wanted
+    return next(name for name in EASIEST if name in offer.formats)
+
+
+def _position(offer: Offer, order: tuple[str, ...]) -> int:
+    return order.index(offer.provider) if offer.provider in order else len(order)
+
+
+def _voices_told(told: list[Exclusion], speech: Speech) -> str:
+    known = sorted(
+        {voice for each in told if each.reason == "voice" for voice in each.offer.voices}
+    )
+    listed = ", ".join(known[:VOICES_TOLD])
+    more = f" and {len(known) - VOICES_TOLD} more" if len(known) > VOICES_TOLD else ""
+    return (
+        f"voice {speech.voice[:100]!r} is not known to any offer of this model; "
+        f"there are {listed}{more}; GET /v1/audio/voices lists all"
+    )
+
+
+def _bound(exclusion: Exclusion) -> int:
+    return exclusion.bound_nano

@@ -1,0 +1,55 @@
+"""Policies: what "best" means, as pure sort keys over what is known of an offer. Lower is better."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from gateway.routing.standings import Standing
+from providers import Offer
+
+Policy = Literal["price", "latency", "quality", "throughput", "availability"]
+POLICIES: tuple[Policy, ...] = get_args(Policy)
+SUFFIXES: dict[str, Policy] = {"nitro": "throughput", "floor": "price"}
+"""OpenRouter's model suffixes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An offer as a policy sees it."""
+
+    offer: Offer
+    bound_nano: int
+    """The most this text can cost there."""
+    standing: Standing
+
+
+def _latency(candidate: Candidate) -> tuple[float, float]:
+    standing = candidate.standing
+    # A stranger goes before the known ones once, and then is known.
+    return (standing.first_audio_ms or 0.0, standing.real_time_factor or 0.0)
+
+
+def _throughput(candidate: Candidate) -> tuple[float, float]:
+    standing = candidate.standing
+    return (standing.real_time_factor or 0.0, standing.first_audio_ms or 0.0)
+
+
+def _price(candidate: Candidate) -> tuple[float, float]:
+    return (candidate.bound_nano, -(candidate.offer.quality or 0.0))
+
+
+def _quality(candidate: Candidate) -> tuple[float, float]:
+    return (-(candidate.offer.quality or 0.0), candidate.bound_nano)
+
+
+def _availability(candidate: Candidate) -> tuple[float, float]:
+    return (-candidate.standing.availability(), candidate.bound_nano)
+
+
+SORT_KEYS: dict[Policy, Callable[[Candidate], tuple[float, float]]] = {
+    "price": _price,
+    "latency": _latency,
+    "quality": _quality,
+    "throughput": _throughput,
+    "availability": _availability,
+}

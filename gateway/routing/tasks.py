@@ -1,0 +1,115 @@
+"""Tasks: named purposes, read from config/tasks.toml; and how a model name becomes models to try."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import msgspec
+
+from gateway.errors import ModelNotFound
+from gateway.routing.policies import SUFFIXES, Policy
+from gateway.settings import SettingsError
+from providers import Catalog
+
+TASK_PREFIX = "task/"
+MOST_HOPS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A named purpose: models in order, and what a request for it does not have to say."""
+
+    name: str
+    models: tuple[str, ...]
+    policy: Policy | None = None
+    max_price: str | None = None
+    """USD per million characters."""
+    voice: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a request's model and task come to."""
+
+    models: tuple[str, ...]
+    """Public model names, first choice first."""
+    policy: Policy | None = None
+    task: Task | None = None
+
+
+class _TaskRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    models: list[str]
+    policy: Policy | None = None
+    max_price: str | None = None
+    voice: str | None = None
+
+
+def read_tasks(file: Path, catalog: Catalog) -> Mapping[str, Task]:
+    """Read and check tasks; a model that no provider offers stops the start."""
+    try:
+        tables = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        rows = msgspec.convert(tables, dict[str, dict[str, _TaskRow]]).get("task", {})
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise SettingsError(f"{file}: {error}") from None
+    known = catalog.models
+    for name, row in rows.items():
+        if unknown := [model for model in row.models if model not in known]:
+            raise SettingsError(f"{file}: [task.{name}] models: nobody offers {unknown[0]!r}")
+    return MappingProxyType(
+        {
+            name: Task(name, tuple(row.models), row.policy, row.max_price, row.voice)
+            for name, row in rows.items()
+        }
+    )
+
+
+def resolve(
+    names: tuple[str, ...],
+    aliases: Mapping[str, str],
+    tasks: Mapping[str, Task],
+    catalog: Catalog,
+) -> Wanted:
+    """Model names as asked (ids, aliases, `task/...`, `:nitro`) -> models, policy and task."""
+    known = catalog.models
+    models: list[str] = []
+    policy: Policy | None = None
+    task: Task | None = None
+    for name in names:
+        plain, suffix = _without_alias(name, aliases), None
+        if plain not in known:
+            plain, _, suffix = plain.partition(":")
+        if suffix is not None:
+            if suffix and suffix not in SUFFIXES:
+                raise _unknown(name, known)
+            policy = policy or SUFFIXES.get(suffix)
+        if plain.startswith(TASK_PREFIX):
+            found = tasks.get(plain.removeprefix(TASK_PREFIX))
+            if found is None:
+                listed = ", ".join(sorted(tasks))
+                raise ModelNotFound(f"there is no task {plain!r}; tasks: {listed}", param="model")
+            task = task or found
+            models += found.models
+        elif plain in known:
+            models.append(plain)
+        else:
+            raise _unknown(name, known)
+    return Wanted(tuple(dict.fromkeys(models)), policy or (task.policy if task else None), task)
+
+
+def _without_alias(name: str, aliases: Mapping[str, str]) -> str:
+    for _ in range(MOST_HOPS):
+        if name not in aliases:
+            return name
+        name = aliases[name]
+    return name
+
+
+def _unknown(name: str, known: Mapping[str, object]) -> ModelNotFound:
+    listed = ", ".join(sorted(known)[:8])
+    return ModelNotFound(
+        f"model {name[:100]!r} is not offered here; among those that are: {listed}; "
+        "GET /v1/models lists all",
+        param="model",
+    )

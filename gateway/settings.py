@@ -1,0 +1,180 @@
+"""Settings: config/gateway.toml under GATEWAY_... variables, frozen and checked once at start."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeVar
+
+import msgspec
+
+Shape = TypeVar("Shape")
+
+# Spellings of design.md section 8 that do not follow GATEWAY_<SECTION>_<FIELD>.
+_SHORT = {"GATEWAY_HOST": "GATEWAY_SERVER_HOST", "GATEWAY_PORT": "GATEWAY_SERVER_PORT"}
+SHORTEST_ADMIN_KEY = 32
+_WEAK = {"changeme", "password", "secret", "admin", "default", "example", "sk-1234"}
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the message names it and where it stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where the gateway listens and what it lets in."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    max_body_bytes: int = 1024 * 1024
+    drain_seconds: float = 30.0
+    public_catalogue: bool = False
+    """Whether /models and /audio/voices answer without a key beyond loopback."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """SQLite by default, PostgreSQL for many replicas; any SQLAlchemy URL of the two."""
+
+    url: str = "sqlite+aiosqlite:///data/gateway.db"
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedVoice:
+    """The voice that `gateway serve` starts beside itself."""
+
+    enabled: bool = True
+    provider: str = "local"
+    """The catalogue's row that it answers for."""
+    model: str = "espeak-ng"
+    workers: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long a request may take, and how often it may be tried."""
+
+    first_audio_seconds: float = 20.0
+    """From request to first audio over all attempts; `deadline_ms` in a body replaces it."""
+    attempt_seconds: float = 8.0
+    """To first audio within one attempt."""
+    clip_seconds: float = 600.0
+    """From request to the last byte."""
+    stall_seconds: float = 20.0
+    """How long a client may take nothing before it counts as gone."""
+    attempts: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a request that does not say gets."""
+
+    policy: str = "price"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the operator decides."""
+
+    config: Path
+    data: Path
+    server: Server = Server()
+    database: Database = Database()
+    embedded_voice: EmbeddedVoice = EmbeddedVoice()
+    deadlines: Deadlines = Deadlines()
+    defaults: Defaults = Defaults()
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    catalog_files: tuple[Path, ...] = ()
+    admin_key: str | None = field(default=None, repr=False)
+
+
+_SECTIONS = {
+    "server": Server,
+    "database": Database,
+    "embedded_voice": EmbeddedVoice,
+    "deadlines": Deadlines,
+    "defaults": Defaults,
+}
+
+
+def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read gateway.toml of GATEWAY_CONFIG (or the shipped one) and lay the variables over it."""
+    environ = {_SHORT.get(name, name): value for name, value in environ.items()}
+    config = shipped("config", environ.get("GATEWAY_CONFIG"))
+    file = config / "gateway.toml"
+    try:
+        tables = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{file}: {error}") from None
+    if unknown := sorted(tables.keys() - _SECTIONS.keys() - {"aliases"}):
+        known = ", ".join([*_SECTIONS, "aliases"])
+        raise SettingsError(f"{file}: [{unknown[0]}] is unknown; known: {known}")
+    extra = [Path(name) for name in environ.get("GATEWAY_CATALOG", "").split(":") if name]
+    return Settings(
+        config=config,
+        data=Path(environ.get("GATEWAY_DATA", "data")),
+        server=_section(file, tables, "server", Server, environ),
+        database=_section(file, tables, "database", Database, environ),
+        embedded_voice=_section(file, tables, "embedded_voice", EmbeddedVoice, environ),
+        deadlines=_section(file, tables, "deadlines", Deadlines, environ),
+        defaults=_section(file, tables, "defaults", Defaults, environ),
+        aliases=MappingProxyType(_aliases(file, tables)),
+        catalog_files=(config / "providers.toml", *extra),
+        admin_key=_admin_key(environ.get("GATEWAY_ADMIN_KEY")),
+    )
+
+
+def shipped(name: str, chosen: str | None = None) -> Path:
+    """A folder of the checkout (`config`, `migrations`), or its copy inside the installed wheel."""
+    if chosen:
+        return Path(chosen)
+    if Path(name).is_dir():
+        return Path(name)
+    checkout = Path(__file__).parent.parent / name
+    return checkout if checkout.is_dir() else Path(__file__).parent / "shipped" / name
+
+
+def _section(
+    file: Path,
+    tables: Mapping[str, object],
+    name: str,
+    shape: type[Shape],
+    environ: Mapping[str, str],
+) -> Shape:
+    table = tables.get(name, {})
+    if not isinstance(table, dict):
+        raise SettingsError(f"{file}: {name} must be a table")
+    known = [each.name for each in fields(shape)]  # type: ignore[arg-type]  # shapes are dataclasses
+    if unknown := sorted(table.keys() - set(known)):
+        wrong = f"[{name}] {unknown[0]} is unknown; known: {', '.join(known)}"
+        raise SettingsError(f"{file}: {wrong}")
+    variables = {each: f"GATEWAY_{name}_{each}".upper() for each in known}
+    table = table | {each: environ[v] for each, v in variables.items() if v in environ}
+    try:
+        return msgspec.convert(table, shape, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{file}: [{name}] or its variables: {error}") from None
+
+
+def _aliases(file: Path, tables: Mapping[str, object]) -> dict[str, str]:
+    try:
+        return msgspec.convert(tables.get("aliases", {}), dict[str, str])
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{file}: [aliases] {error}") from None
+
+
+def _admin_key(key: str | None) -> str | None:
+    if not key:
+        return None
+    letters = key.lower()
+    if (
+        len(key) < SHORTEST_ADMIN_KEY
+        or len(set(key)) < SHORTEST_ADMIN_KEY // 4
+        or any(letters.startswith(word) for word in _WEAK)
+    ):
+        raise SettingsError(
+            f"GATEWAY_ADMIN_KEY must be {SHORTEST_ADMIN_KEY} characters or more and not guessable"
+        )
+    return key

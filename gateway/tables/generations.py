@@ -1,0 +1,88 @@
+"""Generations (one row per request), their attempts, and the immutable ledger entries."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+)
+
+from gateway.tables.metadata import metadata
+
+generation = Table(
+    "generation",
+    metadata,
+    Column("id", String(64), primary_key=True, comment="gen-tts-..."),
+    Column("request_id", String(64), nullable=False),
+    Column("trace_id", String(32), nullable=False),
+    Column("key_hash", String(64), ForeignKey("api_key.hash"), nullable=False),
+    Column("status", String(10), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("requested_model", String(200), nullable=False),
+    Column("format", String(8), nullable=False),
+    Column("streamed", Boolean, nullable=False, comment="answered as server-sent events"),
+    Column("characters", BigInteger, nullable=False, comment="code points as received"),
+    Column("hold_nano", BigInteger, nullable=False),
+    Column("hold_characters", BigInteger, nullable=False),
+    Column("user", String(256)),
+    Column("session_id", String(256)),
+    Column("app", String(200)),
+    Column("referer", String(500)),
+    Column("user_agent", String(300)),
+    Column("plan", Text, nullable=False, comment="JSON: choices and exclusions"),
+    # Known once it has ended.
+    Column("http_status", Integer),
+    Column("error_type", String(40)),
+    Column("model", String(200)),
+    Column("provider", String(64)),
+    Column("voice", String(200)),
+    Column("upstream_id", String(200)),
+    Column("charged_characters", BigInteger, nullable=False, default=0),
+    Column("cost_nano", BigInteger, nullable=False, default=0),
+    Column("liability_nano", BigInteger, nullable=False, default=0),
+    Column("audio_ms", BigInteger, nullable=False, default=0),
+    Column("first_audio_ms", BigInteger),
+    Column("duration_ms", BigInteger),
+    Column("fallbacks", Integer, nullable=False, default=0),
+    Column("cancelled", Boolean, nullable=False, default=False),
+    Column("cache_hit", Boolean, nullable=False, default=False),
+    CheckConstraint("status IN ('held', 'settled', 'voided', 'unknown')", "known_status"),
+    Index(None, "key_hash", "created_ms"),
+    Index(None, "created_ms"),
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("generation_id", String(64), ForeignKey("generation.id"), primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("provider", String(64), nullable=False),
+    Column("model", String(200), nullable=False),
+    Column("voice", String(200), nullable=False),
+    Column("started_ms", BigInteger, nullable=False),
+    Column("outcome", String(10), nullable=False, comment="intent done failed abandoned"),
+    Column("http_status", Integer),
+    Column("error_type", String(40)),
+    Column("latency_ms", BigInteger),
+    Column("first_audio_ms", BigInteger),
+    Column("upstream_id", String(200)),
+    Column("liability_nano", BigInteger, nullable=False, default=0),
+)
+
+entry = Table(
+    "entry",
+    metadata,
+    Column("generation_id", String(64), ForeignKey("generation.id"), primary_key=True),
+    Column("ledger", String(10), primary_key=True, comment="charge or liability"),
+    Column("kind", String(10), primary_key=True, comment="hold settle void"),
+    Column("seq", Integer, primary_key=True),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("nano", BigInteger, nullable=False),
+    Column("characters", BigInteger, nullable=False),
+)

@@ -1,0 +1,171 @@
+"""The catalogue: providers and their offers as rows of TOML, read strictly into frozen values.
+
+An unknown field or wire, a duplicate or a bad value stops the start with file, line and row.
+A row whose key variable is not set is off, and says so.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from providers.rows import CatalogError, OfferRow, Price, ProviderRow, read_rows
+
+__all__ = ["Catalog", "CatalogError", "Offer", "Price", "Provider", "read_catalog"]
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A row: who it is, which wire it speaks, where, and with which key."""
+
+    name: str
+    wire: str
+    address: str
+    """Base URL without a slash at the end; empty until the gateway has started it."""
+    key: str | None
+    """The variable that holds the key, not the key."""
+    secret: str | None = field(repr=False)
+    auth: str = "Authorization: Bearer"
+    omit: frozenset[str] = frozenset()
+    """Body fields that it rejects."""
+    extra: Mapping[str, object] = field(default_factory=dict)
+    """Body fields that it always wants."""
+    off: str | None = None
+    """Why it cannot be asked, in words; None when it can."""
+
+    def headers(self, traceparent: str | None = None) -> dict[str, str]:
+        headers = {"traceparent": traceparent} if traceparent else {}
+        if self.secret:
+            name, _, scheme = self.auth.partition(":")
+            headers[name.strip().lower()] = f"{scheme.strip()} {self.secret}".strip()
+        return headers
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One model at one provider: what it can say, in which voices and formats, for how much."""
+
+    provider: str
+    model: str
+    """Public name, `author/slug`."""
+    upstream: str
+    """The provider's own name."""
+    voices: frozenset[str]
+    default_voice: str
+    formats: Mapping[str, str]
+    """Our format name -> the provider's."""
+    price: Price
+    sample_rate: int = 24_000
+    """Hz of its pcm and wav, unless its answer names another."""
+    max_characters: int | None = None
+    max_bytes: int | None = None
+    languages: tuple[str, ...] = ()
+    quality: float | None = None
+    capabilities: frozenset[str] = frozenset()
+    data_policy: str | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.provider}:{self.model}"
+
+    def too_long(self, text: str) -> str | None:
+        """Which of its limits the text breaks, in words."""
+        if self.max_characters is not None and len(text) > self.max_characters:
+            return f"takes at most {self.max_characters} characters"
+        if self.max_bytes is not None and len(text.encode()) > self.max_bytes:
+            return f"takes at most {self.max_bytes} bytes"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Every provider, every model's offers, and the voice families that carry a voice name between them."""
+
+    providers: Mapping[str, Provider]
+    models: Mapping[str, tuple[Offer, ...]]
+    """Public model name -> its offers, in the files' order."""
+    families: Mapping[str, tuple[str, ...]]
+    """A voice name -> the names of its kin elsewhere, nearest first."""
+
+    def kin(self, offer: Offer, voice: str) -> str | None:
+        """The offer's own voice that stands for `voice`; its own names always win."""
+        if voice in offer.voices:
+            return voice
+        return next((name for name in self.families.get(voice, ()) if name in offer.voices), None)
+
+
+def read_catalog(
+    files: Sequence[Path],
+    environ: Mapping[str, str],
+    wires: frozenset[str],
+    addresses: Mapping[str, str] | None = None,
+) -> Catalog:
+    """Read and check every file; `addresses` says where a provider that we started ourselves is."""
+    providers: dict[str, Provider] = {}
+    offers: dict[str, Offer] = {}
+    families: dict[str, tuple[str, ...]] = {}
+    for file in files:
+        for row in read_rows(file, families):
+            if row.values.wire not in wires:
+                row.fail("wire", f"{row.values.wire!r} is not one of {', '.join(sorted(wires))}")
+            if row.values.name in providers:
+                row.fail("name", f"{row.values.name!r} stands twice")
+            provider = _provider(row.values, environ, addresses or {})
+            providers[provider.name] = provider
+            for number, offer_row in enumerate(row.values.offer):
+                offer = _offer(provider.name, offer_row)
+                if offer.name in offers:
+                    row.fail("model", f"{offer.model!r} stands twice", offer=number)
+                if offer.default_voice not in offer.voices:
+                    wrong = f"{offer.default_voice!r} is not among voices"
+                    row.fail("default_voice", wrong, offer=number)
+                offers[offer.name] = offer
+    models: dict[str, tuple[Offer, ...]] = {}
+    for offer in offers.values():
+        models[offer.model] = (*models.get(offer.model, ()), offer)
+    return Catalog(
+        MappingProxyType(providers), MappingProxyType(models), MappingProxyType(families)
+    )
+
+
+def _provider(
+    row: ProviderRow, environ: Mapping[str, str], addresses: Mapping[str, str]
+) -> Provider:
+    override = environ.get(f"GATEWAY_PROVIDER_{row.name.upper().replace('-', '_')}_ADDRESS")
+    address = (override or addresses.get(row.name) or row.address).rstrip("/")
+    secret = environ.get(row.key) if row.key else None
+    off = None
+    if row.key and not secret:
+        off = f"{row.key} is not set"
+    elif not address:
+        off = "it has no address"
+    return Provider(
+        name=row.name,
+        wire=row.wire,
+        address=address,
+        key=row.key,
+        secret=secret,
+        auth=row.auth,
+        omit=frozenset(row.omit),
+        extra=MappingProxyType(row.extra),
+        off=off,
+    )
+
+
+def _offer(provider: str, row: OfferRow) -> Offer:
+    return Offer(
+        provider=provider,
+        model=row.model,
+        upstream=row.upstream,
+        voices=frozenset(row.voices),
+        default_voice=row.default_voice or row.voices[0],
+        formats=MappingProxyType({str(ours): theirs for ours, theirs in row.formats.items()}),
+        price=row.price.price(),
+        sample_rate=row.sample_rate,
+        max_characters=row.max_characters,
+        max_bytes=row.max_bytes,
+        languages=tuple(row.languages),
+        quality=row.quality,
+        capabilities=frozenset(row.capabilities),
+        data_policy=row.data_policy,
+    )

@@ -1,0 +1,203 @@
+"""The one way out: opens the HTTP client, sends one request, and translates whatever happens."""
+
+import re
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+import aiohttp
+import httpx
+import msgspec
+from httpx_aiohttp import AiohttpTransport
+
+from providers.errors import (
+    BrokenOff,
+    CredentialRefused,
+    NotAudio,
+    NotOffered,
+    Overloaded,
+    ProviderError,
+    QuotaExhausted,
+    RateLimited,
+    Refused,
+    TimedOut,
+    Unreachable,
+)
+
+USER_AGENT = "voxroute/0.1"
+LONGEST_WAIT = 120.0
+LARGEST_ERROR_BODY = 64 * 1024
+
+_BY_STATUS: dict[int, type[ProviderError]] = {
+    400: Refused,
+    401: CredentialRefused,
+    402: QuotaExhausted,
+    403: CredentialRefused,
+    404: NotOffered,
+    408: TimedOut,
+    409: Overloaded,
+    413: Refused,
+    415: Refused,
+    422: Refused,
+    429: RateLimited,
+}
+# Money trouble that arrives under another status (OpenAI 429, ElevenLabs 401).
+_MONEY_CODES = {"insufficient_quota", "quota_exceeded", "credit_balance_exhausted"}
+_WORDS = {
+    "text/html": "HTML",
+    "application/json": "JSON",
+    "application/problem+json": "JSON",
+    "text/plain": "plain text",
+}
+_SPELLINGS = {
+    "mp3": {"audio/mpeg", "audio/mp3", "audio/mpeg3", "audio/x-mpeg", "audio/x-mp3"},
+    "opus": {"audio/opus", "audio/ogg", "application/ogg"},
+    "aac": {"audio/aac", "audio/aacp", "audio/x-aac"},
+    "flac": {"audio/flac", "audio/x-flac"},
+    "wav": {"audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"},
+    "pcm": {"audio/pcm", "audio/l16", "audio/raw", "audio/basic", "audio/x-raw"},
+}
+_UNSAID = {"", "application/octet-stream", "binary/octet-stream", "audio/*"}
+
+
+def open_client(*, connections: int = 1000) -> httpx.AsyncClient:
+    """One client per process. No cookies, no proxies from the environment, no redirects followed."""
+    transport = AiohttpTransport(
+        verify=ssl.create_default_context(),
+        trust_env=False,
+        limits=httpx.Limits(max_connections=connections, keepalive_expiry=30),
+    )
+    return httpx.AsyncClient(
+        transport=transport,
+        trust_env=False,
+        follow_redirects=False,
+        cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
+        headers={"accept": "*/*", "accept-encoding": "identity", "user-agent": USER_AGENT},
+        timeout=httpx.Timeout(connect=3, read=15, write=10, pool=2),
+    )
+
+
+@asynccontextmanager
+async def exchange(
+    client: httpx.AsyncClient, url: str, *, body: object, headers: Mapping[str, str]
+) -> AsyncIterator[httpx.Response]:
+    """POST `body` as JSON and give the open 2xx answer; every other end is a ProviderError.
+
+    Errors raised while the caller reads the answer's body are translated here too.
+    """
+    request = client.build_request(
+        "POST",
+        url,
+        content=msgspec.json.encode(body),
+        headers={"content-type": "application/json", **headers},
+    )
+    response: httpx.Response | None = None
+    try:
+        response = await client.send(request, stream=True)
+        if not response.is_success:
+            raise await _failure(response)
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise NotAudio("a compressed body", status=response.status_code)
+        yield response
+    except (httpx.HTTPError, aiohttp.ClientError) as error:
+        raise _translated(error, answered=response is not None) from None
+    finally:
+        if response is not None:
+            await response.aclose()
+
+
+def check_content_type(response: httpx.Response, wanted: str) -> int | None:
+    """Refuse an answer that plainly is not `wanted`; give the sample rate (Hz) if it names one."""
+    kind, _, parameters = response.headers.get("content-type", "").partition(";")
+    kind = kind.strip().lower()
+    if kind not in _UNSAID and kind not in _SPELLINGS[wanted]:
+        seen = _WORDS.get(kind) or next(
+            (name for name, spellings in _SPELLINGS.items() if kind in spellings),
+            "another content type",
+        )
+        raise NotAudio(f"{seen} instead of {wanted}", status=response.status_code)
+    rate = re.search(r"rate=(\d{4,6})", parameters)
+    return int(rate[1]) if rate else None
+
+
+async def _failure(response: httpx.Response) -> ProviderError:
+    status = response.status_code
+    if response.is_redirect:
+        return Refused("a redirect, which is not followed", status=status)
+    code = _error_code(await _beginning(response))
+    wait = _wait(response.headers)
+    if code in _MONEY_CODES:
+        return QuotaExhausted("out of credit", status=status, code=code, wait=wait)
+    error = _BY_STATUS.get(status, Overloaded if status >= 500 else Refused)  # noqa: PLR2004
+    return error(f"status {status}", status=status, code=code, wait=wait)
+
+
+async def _beginning(response: httpx.Response) -> bytes:
+    body = b""
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > LARGEST_ERROR_BODY:
+            break
+    return body
+
+
+def _error_code(body: bytes) -> str | None:
+    """The provider's own code out of the shapes in use: {"error": {...}} and {"detail": ...}."""
+    try:
+        answer = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    if not isinstance(answer, dict):
+        return None
+    inner = answer.get("error", answer.get("detail", answer))
+    if isinstance(inner, dict):
+        inner = inner.get("code") or inner.get("status") or inner.get("type")
+    code = re.sub(r"[^A-Za-z0-9_.-]", "", str(inner or ""))[:64]
+    return code or None
+
+
+def _wait(headers: httpx.Headers) -> float | None:
+    """Retry-After as seconds, date or milliseconds; dates are read against the answer's own."""
+    if milliseconds := headers.get("retry-after-ms"):
+        seconds = _number(milliseconds)
+        return None if seconds is None else min(seconds / 1000, LONGEST_WAIT)
+    after = headers.get("retry-after")
+    if not after:
+        return None
+    seconds = _number(after)
+    if seconds is None:
+        moment, now = _date(after), _date(headers.get("date", "")) or datetime.now(UTC)
+        seconds = (moment - now).total_seconds() if moment else None
+    return None if seconds is None else min(max(seconds, 0.0), LONGEST_WAIT)
+
+
+def _number(text: str) -> float | None:
+    return float(text) if re.fullmatch(r"\d{1,9}(\.\d+)?", text.strip()) else None
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _translated(error: Exception, *, answered: bool) -> ProviderError:
+    if answered:
+        if isinstance(error, httpx.TimeoutException):
+            return TimedOut("silent in the middle of the audio")
+        return BrokenOff("the connection ended in the middle of the audio")
+    # The transport calls every lost connection a ConnectTimeout; only its cause tells whether the
+    # request had already gone out.
+    cause = error.__cause__
+    if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        return Unreachable("could not be reached")
+    if isinstance(cause, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError):
+        return Overloaded("hung up without an answer")
+    if isinstance(error, httpx.TimeoutException):
+        return TimedOut("no answer in time")
+    return Overloaded("no readable answer")

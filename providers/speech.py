@@ -1,0 +1,53 @@
+"""Speech: what is to be said and how, as every wire receives it; and Receipt, what a wire learned."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How a sampling model draws; None leaves a field to the provider. Ranges as OpenRouter's."""
+
+    seed: int | None = None
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    max_tokens: int | None = None
+
+    def chosen(self) -> dict[str, float]:
+        """Only the fields that were asked for."""
+        return {
+            name: value
+            for name in self.__slots__
+            if (value := getattr(self, name)) is not None  # slots and fields are the same names
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """One thing to say, already in the terms of one offer: its own voice and format names."""
+
+    text: str
+    voice: str
+    format: str
+    """Our name of the format wanted from the provider: mp3, opus, aac, flac, wav or pcm."""
+    speed: float | None = None
+    instructions: str | None = None
+    sampling: Sampling = field(default=Sampling())
+    options: Mapping[str, object] = field(default_factory=dict)
+    """Extra body fields meant for this provider alone (`provider.options.<name>`)."""
+    traceparent: str | None = None
+    """W3C trace context handed on with the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a wire learned beside the audio: yielded before it (the head) or after it (the bill)."""
+
+    upstream_id: str | None = None
+    sample_rate: int | None = None
+    """Hz, when the answer itself names it; otherwise the offer's."""
+    billed_characters: int | None = None
+    """The provider's own count, when it gives one."""

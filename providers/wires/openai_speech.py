@@ -1,0 +1,47 @@
+"""OpenAI's `POST /audio/speech`: JSON in, raw audio out as it is made; spoken by many servers.
+
+Source: OpenAI's OpenAPI document v2.3.0, CreateSpeechRequest.
+"""
+
+from collections.abc import AsyncGenerator
+
+import httpx
+
+from providers.catalog import Offer, Provider
+from providers.http import check_content_type, exchange
+from providers.speech import Receipt, Speech
+
+
+async def speak(
+    client: httpx.AsyncClient, provider: Provider, offer: Offer, speech: Speech
+) -> AsyncGenerator[bytes | Receipt]:
+    async with exchange(
+        client,
+        f"{provider.address}/audio/speech",
+        body=_body(provider, offer, speech),
+        headers=provider.headers(speech.traceparent),
+    ) as response:
+        yield Receipt(
+            upstream_id=response.headers.get("x-generation-id")
+            or response.headers.get("x-request-id"),
+            sample_rate=check_content_type(response, speech.format),
+        )
+        async for chunk in response.aiter_raw():
+            yield chunk
+
+
+def _body(provider: Provider, offer: Offer, speech: Speech) -> dict[str, object]:
+    body: dict[str, object] = {
+        "model": offer.upstream,
+        "input": speech.text,
+        "voice": speech.voice,
+        "response_format": offer.formats[speech.format],
+        **provider.extra,
+        **speech.sampling.chosen(),
+        **speech.options,
+    }
+    if speech.speed is not None:
+        body["speed"] = speech.speed
+    if speech.instructions:
+        body["instructions"] = speech.instructions
+    return {name: value for name, value in body.items() if name not in provider.omit}
