@@ -30,7 +30,7 @@ class Decoder:
         self._codec: AudioCodecContext | None = None
         self._resampler: Resampler | None = None
         self._fed = 0  # bytes
-        self._decoded = 0  # samples, with those that are dropped
+        self._decoded = 0  # samples
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes; give the s16le mono samples they complete."""
@@ -91,9 +91,7 @@ class Decoder:
         return b"".join(map(self._resampler.convert, frames)) if self._resampler else b""
 
     def _keep(self, pcm: bytes) -> bytes:
-        """Drop what the stream says is not to be heard, before its start and after its end."""
-        before = self._decoded - self._frames.skip
+        """Drop what comes after the end the stream has told, if it has."""
+        before, total = self._decoded, self._frames.total
         self._decoded += len(pcm) // 2
-        total = self._frames.total
-        end = len(pcm) if total is None else max(0, total - before) * 2
-        return pcm[max(0, -before) * 2 : end]
+        return pcm if total is None else pcm[: max(0, total - before) * 2]

@@ -28,14 +28,14 @@ _SIGNS = (
     (re.compile(rb"\s*[{\[]"), "JSON"),
 )
 _OTHERS = (
-    (re.compile(rb"RIFF....WAVE", re.DOTALL), "a WAV file"),
-    (re.compile(rb"OggS"), "an Ogg stream"),
-    (re.compile(rb"fLaC"), "a FLAC stream"),
-    (re.compile(rb"ID3|\xff[\xe2\xe3\xf2\xf3\xfa\xfb]"), "an MP3 stream"),
-    (re.compile(rb"\xff[\xf0\xf1\xf8\xf9]"), "an AAC stream"),
-    (re.compile(rb"....ftyp", re.DOTALL), "an MP4 file"),
-    (re.compile(rb"\x1a\x45\xdf\xa3"), "a WebM file"),
-    (re.compile(rb"\x1f\x8b"), "compressed bytes"),
+    (re.compile(rb"RIFF....WAVE", re.DOTALL), "a WAV file", Format.WAV),
+    (re.compile(rb"OggS"), "an Ogg stream", Format.OPUS),
+    (re.compile(rb"fLaC"), "a FLAC stream", Format.FLAC),
+    (re.compile(rb"ID3|\xff[\xe2\xe3\xf2\xf3\xfa\xfb]"), "an MP3 stream", Format.MP3),
+    (re.compile(rb"\xff[\xf0\xf1\xf8\xf9]"), "an AAC stream", Format.AAC),
+    (re.compile(rb"....ftyp", re.DOTALL), "an MP4 file", None),
+    (re.compile(rb"\x1a\x45\xdf\xa3"), "a WebM file", None),
+    (re.compile(rb"\x1f\x8b"), "compressed bytes", None),
 )
 
 
@@ -46,8 +46,8 @@ def tell(declared: Format, head: bytes) -> str:
         text = head.removeprefix(codecs.BOM_UTF8)
         kind = next((kind for sign, kind in _SIGNS if sign.match(text)), "text")
         return f"{kind} instead of audio"
-    for sign, other in _OTHERS:
-        if sign.match(head):
+    for sign, other, its_format in _OTHERS:
+        if sign.match(head) and its_format is not declared:
             return f"{other} where {name} was declared"
     return f"not {name}"
 

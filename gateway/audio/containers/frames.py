@@ -22,10 +22,8 @@ class Frames(ABC):
     channels: int = 1
     samples: int = 0
     """Samples per channel that have passed and are meant to be heard."""
-    skip: int = 0
-    """Samples to drop from the start of what the decoder gives."""
     total: int | None = None
-    """All samples of the stream after ``skip``, once it has said where it ends."""
+    """All samples meant to be heard, once the stream has said where it ends."""
     broken: str = ""
     """Why the stream cannot be read on; empty while it can."""
 

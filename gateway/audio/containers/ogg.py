@@ -76,6 +76,7 @@ class OpusFrames(Frames):
     def __init__(self, sample_rate: int) -> None:  # noqa: ARG002 - Opus has but one
         super().__init__(RATE)
         self._packet = b""  # the beginning of one that goes on in the next page
+        self._skip = 0  # samples before the first that is meant to be heard
         self._raw = 0  # samples in all packets
         self._origin = 0  # samples before the present logical stream
         self._junk = 0
@@ -113,15 +114,15 @@ class OpusFrames(Frames):
         self._raw += sum(map(packet_samples, packets))
         if page.flags & _LAST and page.granule > 0:
             self._raw = min(self._raw, self._origin + page.granule)
-            self.total = max(0, self._raw - self.skip)
-        self.samples = max(0, self._raw - self.skip)
+            self.total = max(0, self._raw - self._skip)
+        self.samples = max(0, self._raw - self._skip)
         return packets
 
     def _is_sound(self, packet: bytes) -> bool:
         """Tell sound from the two header packets, which are read here."""
         if packet.startswith(b"OpusHead") and len(packet) >= 19:  # noqa: PLR2004 - its fixed part
             if self.extradata is None:
-                self.skip = int.from_bytes(packet[10:12], "little")
+                self._skip = int.from_bytes(packet[10:12], "little")
                 self.extradata, self.channels = packet, max(1, packet[9])
             self._origin = self._raw
             self.total = None
