@@ -21,11 +21,14 @@ from providers.http import open_client
 from providers.speech import Receipt, Sampling, Speech
 from providers.wires import WIRES
 
+Client = httpx.AsyncClient
+
 __all__ = [
     "WIRES",
     "BrokenOff",
     "Catalog",
     "CatalogError",
+    "Client",
     "NotAudio",
     "Offer",
     "Owed",

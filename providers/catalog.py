@@ -79,7 +79,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Every provider, every model's offers, and the voice families that carry a voice name between them."""
+    """Every provider, every model's offers, and the families that carry voice names between."""
 
     providers: Mapping[str, Provider]
     models: Mapping[str, tuple[Offer, ...]]

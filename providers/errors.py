@@ -21,7 +21,7 @@ Owed = Literal["nothing", "maybe"]
 
 
 class ProviderError(Exception):
-    """One attempt failed. Holds no text of the provider's, so nothing secret can leak through it."""
+    """One attempt failed. Holds no text of the provider's, so nothing secret leaks through it."""
 
     kind: ClassVar[str] = "provider_error"
     retryable: ClassVar[bool] = False

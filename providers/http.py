@@ -64,7 +64,7 @@ _UNSAID = {"", "application/octet-stream", "binary/octet-stream", "audio/*"}
 
 
 def open_client(*, connections: int = 1000) -> httpx.AsyncClient:
-    """One client per process. No cookies, no proxies from the environment, no redirects followed."""
+    """One client per process. No cookies, no proxies of the environment, no redirects."""
     transport = AiohttpTransport(
         verify=ssl.create_default_context(),
         trust_env=False,

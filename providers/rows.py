@@ -29,7 +29,7 @@ class CatalogError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What an offer costs, in integer pico-USD (1e-12 USD) per unit; free is said, never guessed."""
+    """What an offer costs, in integer pico-USD (1e-12 USD) per unit; free is never guessed."""
 
     per: Unit
     rate: int = 0
@@ -168,7 +168,7 @@ def _row(file: Path, lines: list[str], number: int, table: dict[str, Any]) -> Pr
 
 
 def _line(lines: list[str], provider: int, offer: int | None, field: str) -> int:
-    """The line of `field` in the given row, or of the row itself (tables stand in order in TOML)."""
+    """The line of `field` in the given row, or of the row itself (TOML keeps tables in order)."""
     seen_providers, seen_offers, start = -1, -1, 1
     for number, line in enumerate(lines, start=1):
         stripped = line.strip()

@@ -1,4 +1,4 @@
-"""Speech: what is to be said and how, as every wire receives it; and Receipt, what a wire learned."""
+"""Speech: what is to be said and how, as wires receive it; Receipt: what a wire learned."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,6 +33,8 @@ class Speech:
     voice: str
     format: str
     """Our name of the format wanted from the provider: mp3, opus, aac, flac, wav or pcm."""
+    sample_rate: int | None = None
+    """Hz, when the caller asked for one."""
     speed: float | None = None
     instructions: str | None = None
     sampling: Sampling = field(default=Sampling())

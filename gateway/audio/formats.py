@@ -24,7 +24,7 @@ class Sound:
     """Hz: what the samples of pcm and wav are at, what a compressed target is encoded at."""
 
 
-class BrokenAudio(Exception):  # noqa: N818 - named for what it tells, as the callers read it
+class BrokenAudio(Exception):
     """Bytes that cannot be read as the audio they were declared to be; says why in plain words."""
 
 

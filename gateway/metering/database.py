@@ -1,4 +1,4 @@
-"""The database: one URL opened twice, for the writer's own connection and for everyone's reading."""
+"""The database: one URL opened twice, for the writer's own connection and for all reading."""
 
 import sqlite3
 from pathlib import Path

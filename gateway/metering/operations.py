@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Status = Literal["settled", "voided"]
+Outcome = Literal["done", "failed", "abandoned"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class AttemptResult:
     """How one attempt ended; the columns that its intent left open."""
 
     seq: int
-    outcome: Literal["done", "failed", "abandoned"]
+    outcome: Outcome
     liability_nano: int
     latency_ms: int
     first_audio_ms: int | None = None

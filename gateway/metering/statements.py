@@ -34,6 +34,7 @@ class Statements:
         characters = (balance.c.posted_characters, balance.c.held_characters)
         self.lock_balance = self._sql(
             select(balance.c.scope, api_key.c.disabled, api_key.c.expires_ms, *money, *characters)
+            .select_from(balance)
             .join(api_key, balance.c.scope == literal_column("'key:'").concat(api_key.c.hash))
             .where(balance.c.scope == bindparam("scope"))
             .with_for_update(of=balance)

@@ -64,6 +64,7 @@ async def series(
         by.append(GROUPS[group_by].label("name"))
     rows = await connection.execute(
         select(*by, *_sums())
+        .select_from(generation)
         .join(api_key, generation.c.key_hash == api_key.c.hash)
         .where(window.holds())
         .group_by(*by)
@@ -122,6 +123,7 @@ async def keys(
     """Keys with their balances, newest first."""
     wanted = (
         select(api_key, balance)
+        .select_from(api_key)
         .join(balance, balance.c.scope == "key:" + api_key.c.hash)
         .order_by(api_key.c.created_ms.desc(), api_key.c.hash)
         .offset(offset)

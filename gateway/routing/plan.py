@@ -3,9 +3,7 @@
 A pure function of values: no clock, no I/O.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from decimal import Decimal
+from dataclasses import dataclass
 from typing import Literal
 
 from gateway.errors import (
@@ -16,52 +14,16 @@ from gateway.errors import (
 )
 from gateway.metering.prices import upper_bound, usd
 from gateway.routing.policies import SORT_KEYS, Candidate, Policy
+from gateway.routing.preferences import Preferences
 from gateway.routing.standings import Standings
 from gateway.routing.tasks import Wanted
 from providers import Catalog, Offer, Speech
 
-NANO = 10**9
-MILLION = 10**6
 VOICES_TOLD = 12
 # What to ask for when an offer has not the format that was asked: nearest to plain samples first.
 EASIEST = ("pcm", "wav", "flac", "opus", "mp3", "aac")
 
 Reason = Literal["off", "order", "only", "ignore", "data", "voice", "parameters", "long", "price"]
-VoiceSwitch = Literal["never", "mapped", "any"]
-
-
-@dataclass(frozen=True, slots=True)
-class PriceCap:
-    """The most a request may cost; both may be set."""
-
-    usd_per_million_characters: Decimal | None = None
-    usd_per_request: Decimal | None = None
-
-    def nano(self, characters: int) -> int | None:
-        """The cap for this text, in whole nano-USD, rounded down."""
-        caps = []
-        if self.usd_per_million_characters is not None:
-            caps.append(int(self.usd_per_million_characters * characters * NANO / MILLION))
-        if self.usd_per_request is not None:
-            caps.append(int(self.usd_per_request * NANO))
-        return min(caps, default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class Preferences:
-    """The request's `provider` object: what the caller wants of whoever speaks."""
-
-    order: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    allow_fallbacks: bool = True
-    require_parameters: bool = False
-    refuse_data_collection: bool = False
-    cap: PriceCap = PriceCap()
-    voices: Mapping[str, str] = field(default_factory=dict)
-    """Provider -> the voice to use there."""
-    voice_switch: VoiceSwitch = "mapped"
-    options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +140,7 @@ def _judge(  # noqa: PLR0911, PLR0913, PLR0917  # one return a reason
         return Exclusion(offer, "long", too_long)
     if cap is not None and bound > cap:
         return Exclusion(offer, "price", f"may cost {usd(bound)} USD", bound)
-    return Choice(offer, voice, _native(offer, speech.format), bound)
+    return Choice(offer, voice, _native(offer, speech), bound)
 
 
 def _voice(catalog: Catalog, offer: Offer, asked: str, preferences: Preferences) -> str | None:
@@ -202,9 +164,11 @@ def _missing(offer: Offer, speech: Speech) -> list[str]:
     return [name for name, wanted in asked.items() if wanted and name not in offer.capabilities]
 
 
-def _native(offer: Offer, wanted: str) -> str:
-    if wanted in offer.formats:
-        return wanted
+def _native(offer: Offer, speech: Speech) -> str:
+    """The format to ask the offer for: the caller's own, unless it must be resampled anyway."""
+    resampled = speech.sample_rate not in {None, offer.sample_rate}
+    if speech.format in offer.formats and not resampled:
+        return speech.format
     return next(name for name in EASIEST if name in offer.formats)
 
 

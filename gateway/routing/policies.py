@@ -1,4 +1,4 @@
-"""Policies: what "best" means, as pure sort keys over what is known of an offer. Lower is better."""
+"""Policies: what "best" means, as pure sort keys over offers and their standings; least first."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,8 +1,9 @@
-"""Tasks: named purposes, read from config/tasks.toml; and how a model name becomes models to try."""
+"""Tasks: named purposes, read from config/tasks.toml; how a model name becomes models to try."""
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 
@@ -10,8 +11,9 @@ import msgspec
 
 from gateway.errors import ModelNotFound
 from gateway.routing.policies import SUFFIXES, Policy
+from gateway.routing.preferences import Preferences, PriceCap
 from gateway.settings import SettingsError
-from providers import Catalog
+from providers import Catalog, Speech
 
 TASK_PREFIX = "task/"
 MOST_HOPS = 4
@@ -37,6 +39,17 @@ class Wanted:
     """Public model names, first choice first."""
     policy: Policy | None = None
     task: Task | None = None
+
+    def applied(self, speech: Speech, preferences: Preferences) -> tuple[Speech, Preferences]:
+        """What the request did not say, the task says."""
+        if self.task is None:
+            return speech, preferences
+        if not speech.voice and self.task.voice:
+            speech = replace(speech, voice=self.task.voice)
+        if preferences.cap == PriceCap() and self.task.max_price is not None:
+            cap = PriceCap(usd_per_million_characters=Decimal(self.task.max_price))
+            preferences = replace(preferences, cap=cap)
+        return speech, preferences
 
 
 class _TaskRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -1,0 +1,141 @@
+"""create_app: the only place where the parts are joined. uvicorn serves it as well as granian."""
+
+import os
+from collections.abc import AsyncGenerator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from ipaddress import ip_address
+from typing import get_args
+
+from litestar import Litestar, Router
+from litestar.datastructures import State
+from litestar.types import ControllerRouterHandler
+
+import providers
+from gateway.access.callers import Callers
+from gateway.dispatch.job import Tools
+from gateway.dispatch.supervisor import Supervisor
+from gateway.endpoints import catalogue, generations, health, keys, speech, usage
+from gateway.endpoints.answers import exception_handlers
+from gateway.endpoints.state import Gateway, Routes
+from gateway.metering.database import database_url, open_reading, open_writing
+from gateway.metering.writer import Writer
+from gateway.routing.policies import Policy
+from gateway.routing.standings import Standings
+from gateway.routing.tasks import read_tasks
+from gateway.settings import Settings, SettingsError
+from gateway.tracing import Tracing
+
+CODEC_THREADS = 4
+
+
+def create_app(
+    settings: Settings,
+    environ: Mapping[str, str] = os.environ,
+    addresses: Mapping[str, str] | None = None,
+) -> Litestar:
+    """The gateway as an ASGI application; its database must have been migrated.
+
+    addresses: where providers are that were started beside the gateway, by name.
+    """
+    routes = read_routes(settings, environ, addresses or {})
+    if settings.defaults.policy not in get_args(Policy):
+        listed = ", ".join(get_args(Policy))
+        raise SettingsError(
+            f"[defaults] policy: {settings.defaults.policy!r} is not one of {listed}"
+        )
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncGenerator[None]:
+        async with running(settings, routes, environ) as gateway:
+            app.state["gateway"] = gateway
+            yield
+
+    api: list[ControllerRouterHandler] = [
+        speech.speak,
+        usage.usage,
+        generations.generation,
+        generations.generations,
+        keys.own_key,
+        keys.list_keys,
+        keys.create_key,
+        keys.read_key,
+        keys.change_key,
+        catalogue.models,
+        catalogue.model,
+        catalogue.audio_models,
+        catalogue.voices,
+    ]
+    return Litestar(
+        route_handlers=[
+            Router("/v1", route_handlers=api),
+            Router("/api/v1", route_handlers=api),
+            health.live,
+            health.ready,
+        ],
+        lifespan=[lifespan],
+        exception_handlers=exception_handlers,
+        request_max_body_size=settings.server.max_body_bytes,
+        openapi_config=None,
+        logging_config=None,
+        state=State({}),
+        pdb_on_exception=False,
+    )
+
+
+def read_routes(
+    settings: Settings, environ: Mapping[str, str], addresses: Mapping[str, str]
+) -> Routes:
+    """Read and check catalogue, tasks and aliases; nothing half-read ever comes back."""
+    wires = frozenset(providers.WIRES)
+    catalog = providers.read_catalog(settings.catalog_files, environ, wires, addresses)
+    tasks = read_tasks(settings.config / "tasks.toml", catalog)
+    for alias, target in settings.aliases.items():
+        known = target in settings.aliases or target in catalog.models
+        if not known and target.removeprefix("task/") not in tasks:
+            raise SettingsError(f"[aliases] {alias} = {target!r}: there is no such model or task")
+    return Routes(catalog, tasks, settings.aliases)
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings, routes: Routes, environ: Mapping[str, str]
+) -> AsyncGenerator[Gateway]:
+    """The gateway between start and stop; what runs at the stop is settled first."""
+    url = database_url(settings.database.url)
+    writer = Writer(open_writing(url, checkpoints=True))
+    reading = open_reading(url)
+    client = providers.open_client()
+    tracing = Tracing(environ)
+    standings = Standings()
+    codecs = ThreadPoolExecutor(CODEC_THREADS, "codec")
+    tools = Tools(client, writer, standings, settings.deadlines, codecs)
+    gateway = Gateway(
+        routes=routes,
+        callers=Callers(reading),
+        supervisor=Supervisor(tools),
+        standings=standings,
+        tracing=tracing,
+        writer=writer,
+        reading=reading,
+        deadlines=settings.deadlines,
+        default_policy=settings.defaults.policy,  # type: ignore[arg-type]  # create_app checked it
+        public_catalogue=settings.server.public_catalogue or _is_loopback(settings.server.host),
+    )
+    try:
+        yield gateway
+    finally:
+        gateway.draining = True
+        await gateway.supervisor.drain(settings.server.drain_seconds)
+        await client.aclose()
+        await writer.close()
+        await reading.dispose()
+        tracing.close()
+        codecs.shutdown(cancel_futures=True)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,309 @@
+"""Attempts: tries the plan's offers in turn until one's audio is through to the client.
+
+This is the only layer that retries (tenacity). An attempt that has let audio out is never repeated.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import replace
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+from tenacity.wait import wait_random_exponential
+
+from gateway.audio.formats import BrokenAudio, Format, Sound
+from gateway.audio.length import Meter
+from gateway.audio.transcode import passes_untouched, transcode
+from gateway.dispatch.first_audio import Heard, first_audio
+from gateway.dispatch.job import Job, Tools
+from gateway.dispatch.outlet import Abandoned, Head, Outlet
+from gateway.errors import EveryProviderFailed, FirstAudioLate, GatewayError
+from gateway.metering.operations import AttemptResult, Extend, Intent, Outcome
+from gateway.metering.prices import actual
+from gateway.routing.plan import Choice
+from gateway.tracing import Step
+from providers import BrokenOff, NotAudio, ProviderError, Speech, TimedOut, speak
+
+REPEATS = 1
+"""How often the same offer is tried again when there is no other."""
+_pause = wait_random_exponential(multiplier=0.05, max=2)
+
+
+def following(choices: int, at: int, repeated: int, error: ProviderError) -> int | None:
+    """Which choice to try after `error` at choice `at`; None when nobody can do better."""
+    if error.elsewhere and at + 1 < choices:
+        return at + 1
+    if error.retryable and repeated < REPEATS:
+        return at
+    return None
+
+
+class Attempts:
+    """The attempts of one request, and what they left behind."""
+
+    def __init__(self, job: Job, outlet: Outlet, tools: Tools, held: tuple[float, int]) -> None:
+        self._job = job
+        self._outlet = outlet
+        self._tools = tools
+        self._held_at, self._held_nano = held
+        self._at: int | None = 0
+        self._repeated = 0
+        self._errors: list[tuple[Choice, ProviderError]] = []
+        self._meter = Meter(job.target)
+        self._opened_at: float | None = None
+        self.results: list[AttemptResult] = []
+        self.steps: list[Step] = []
+        self.choice: Choice | None = None
+        """Whose audio went out."""
+        self.upstream_id: str | None = None
+        self.whole = False
+        """Whether all of the audio came."""
+
+    @property
+    def seconds(self) -> float:
+        return self._meter.seconds
+
+    @property
+    def first_audio_ms(self) -> int | None:
+        return None if self._opened_at is None else _ms(self._job.began, self._opened_at)
+
+    def cost_nano(self) -> int:
+        """What the client's own clip came to; a clip it did not stay for costs its bound."""
+        if self.choice is None:
+            return 0
+        offer, bound = self.choice.offer, self.choice.bound_nano
+        return (
+            actual(offer.price, self._job.speech.text, self.seconds, bound) if self.whole else bound
+        )
+
+    async def run(self) -> None:
+        """Speak; raises Abandoned, or what the caller is to be told."""
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(self._tools.deadlines.attempts),
+            retry=retry_if_exception(self._worth_another),
+            wait=self._wait,
+            reraise=True,
+        )
+        try:
+            async for retry in retrying:
+                with retry:
+                    await self._attempt(retry.retry_state.attempt_number)
+        except ProviderError as error:
+            raise self._told(error) from None
+
+    # One attempt.
+
+    async def _attempt(self, seq: int) -> None:
+        if self._outlet.abandoned:
+            raise Abandoned
+        choice = self._job.plan.choices[self._at or 0]
+        if seq > 1:
+            await self._extend(seq, choice)
+        started = time.monotonic()
+        heard = Heard(Sound(Format(choice.native_format), choice.offer.sample_rate))
+        error: ProviderError | Abandoned | None = None
+        try:
+            await self._speak(choice, heard, started)
+            self.whole = True
+        except (ProviderError, Abandoned) as caught:
+            error = caught
+            raise
+        finally:
+            self._write_down(seq, choice, heard, started, error)
+
+    async def _speak(self, choice: Choice, heard: Heard, started: float) -> None:
+        job, outlet = self._job, self._outlet
+        attempt_by = min(started + self._tools.deadlines.attempt_seconds, job.first_audio_by)
+        provider = job.providers[choice.offer.provider]
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout_at(attempt_by) as limit:
+                outlet.on_abandon = lambda: limit.reschedule(loop.time())
+                pieces = speak(self._tools.client, provider, choice.offer, self._speech(choice))
+                async with aclosing(pieces), aclosing(first_audio(pieces, heard)) as audio:
+                    async for chunk in self._as_wanted(audio, heard):
+                        if self._opened_at is None:
+                            limit.reschedule(job.ends_by)
+                            self._open(choice)
+                        self._meter.feed(chunk)
+                        await outlet.put(chunk, self._tools.deadlines.stall_seconds)
+        except TimeoutError:
+            if outlet.abandoned:
+                raise Abandoned from None
+            raise TimedOut(
+                "no audio in time" if self._opened_at is None else "never ended"
+            ) from None
+        except BrokenAudio as broken:
+            error = NotAudio if self._opened_at is None else BrokenOff
+            raise error(str(broken)) from None
+        finally:
+            outlet.on_abandon = None
+
+    async def _as_wanted(self, audio: AsyncGenerator[bytes], heard: Heard) -> AsyncIterator[bytes]:
+        """The audio in the client's format: untouched where it is that already."""
+        first = await anext(audio)
+        target = self._job.target
+        if passes_untouched(heard.sound, target):
+            yield first
+            async for chunk in audio:
+                yield chunk
+            return
+        whole = _joined(first, audio)
+        async with aclosing(transcode(whole, heard.sound, target, self._tools.codecs)) as shaped:
+            async for chunk in shaped:
+                yield chunk
+
+    def _speech(self, choice: Choice) -> Speech:
+        return replace(
+            self._job.speech,
+            voice=choice.voice,
+            format=choice.native_format,
+            options=self._job.options.get(choice.offer.provider, {}),
+            traceparent=self._job.trace.traceparent,
+        )
+
+    def _open(self, choice: Choice) -> None:
+        self._opened_at = time.monotonic()
+        self.choice = choice
+        job = self._job
+        self._outlet.open(
+            Head(
+                provider=choice.offer.provider,
+                model=choice.offer.model,
+                voice=choice.voice,
+                attempts=len(self._errors) + 1,
+                sound=job.target,
+                timings=(
+                    ("plan", (job.planned - job.began) * 1000),
+                    ("hold", (self._held_at - job.planned) * 1000),
+                    ("first-audio", (self._opened_at - self._held_at) * 1000),
+                ),
+            )
+        )
+
+    # Between attempts.
+
+    async def _extend(self, seq: int, choice: Choice) -> None:
+        """Hold what one more attempt may cost beyond the hold; a refusal ends the trying."""
+        owed = sum(result.liability_nano for result in self.results)
+        more = max(0, owed + choice.bound_nano - self._held_nano)
+        intent = intent_of(choice, seq)
+        opening = self._job.opening
+        try:
+            await self._tools.writer.submit(Extend(opening.id, opening.key_hash, more, intent))
+        except GatewayError:
+            raise self._told(self._errors[-1][1]) from None
+        self._held_nano += more
+
+    def _worth_another(self, error: BaseException) -> bool:
+        if not isinstance(error, ProviderError) or self._opened_at is not None:
+            return False
+        if time.monotonic() >= self._job.first_audio_by:
+            return False
+        at = self._at or 0
+        self._at = following(len(self._job.plan.choices), at, self._repeated, error)
+        self._repeated = self._repeated + 1 if self._at == at else 0
+        return self._at is not None
+
+    def _wait(self, state: RetryCallState) -> float:
+        """No pause before another offer; full jitter before the same one."""
+        if not self._repeated:
+            return 0.0
+        return min(_pause(state), max(0.0, self._job.first_audio_by - time.monotonic()))
+
+    def _told(self, error: ProviderError) -> GatewayError:
+        attempts = [
+            {
+                "provider": choice.offer.provider,
+                "model": choice.offer.model,
+                "status": each.status,
+                "error_type": each.kind,
+                "reason": each.reason,
+            }
+            for choice, each in self._errors
+        ]
+        if isinstance(error, TimedOut) and time.monotonic() >= self._job.first_audio_by:
+            late = "no provider gave audio within the deadline"
+            return FirstAudioLate(late, attempts=attempts)
+        tried = ", ".join(
+            f"{choice.offer.provider}: {each.reason}" for choice, each in self._errors
+        )
+        return EveryProviderFailed(f"no provider could say this ({tried})", attempts=attempts)
+
+    # Afterwards.
+
+    def _write_down(
+        self,
+        seq: int,
+        choice: Choice,
+        heard: Heard,
+        started: float,
+        error: ProviderError | Abandoned | None,
+    ) -> None:
+        now = time.monotonic()
+        offer = choice.offer
+        failed = error if isinstance(error, ProviderError) else None
+        opened = self._opened_at
+        if failed is not None:
+            self._errors.append((choice, failed))
+            self._tools.standings.failed(offer.name, now)
+        elif opened is not None:
+            factor = (now - started) / self.seconds if self.whole and self.seconds else None
+            first = (opened - started) * 1000
+            self._tools.standings.heard(offer.name, now, first, factor)
+        self.upstream_id = heard.upstream_id
+        outcome: Outcome = "failed" if failed else "abandoned" if error else "done"
+        nothing = failed is not None and failed.owed == "nothing"
+        result = AttemptResult(
+            seq=seq,
+            outcome=outcome,
+            liability_nano=0 if nothing else self._liability(choice),
+            latency_ms=_ms(started, now),
+            first_audio_ms=None if opened is None else _ms(started, opened),
+            http_status=failed.status if failed else 200 if opened is not None else None,
+            error_type=failed.kind if failed else None,
+            upstream_id=heard.upstream_id,
+        )
+        self.results.append(result)
+        self._trace(choice, result, started, now)
+
+    def _liability(self, choice: Choice) -> int:
+        return self.cost_nano() if self.whole else choice.bound_nano
+
+    def _trace(self, choice: Choice, result: AttemptResult, started: float, now: float) -> None:
+        offer = choice.offer
+        attributes = {
+            "gen_ai.provider.name": offer.provider,
+            "gen_ai.request.model": offer.model,
+            "gen_ai.response.id": result.upstream_id,
+            "voxroute.voice": choice.voice,
+            "voxroute.outcome": result.outcome,
+            "voxroute.liability_nano_usd": result.liability_nano,
+            "http.response.status_code": result.http_status,
+            "error.type": result.error_type,
+        }
+        self.steps.append(Step("attempt", started, now, attributes, result.error_type))
+        if self._opened_at is not None:
+            self.steps.append(Step("first audio", started, self._opened_at))
+
+
+def intent_of(choice: Choice, seq: int) -> Intent:
+    return Intent(
+        seq=seq,
+        provider=choice.offer.provider,
+        model=choice.offer.model,
+        voice=choice.voice,
+        started_ms=int(time.time() * 1000),
+        nano=choice.bound_nano,
+    )
+
+
+async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    yield first
+    async for chunk in rest:
+        yield chunk
+
+
+def _ms(start: float, end: float) -> int:
+    return max(0, round((end - start) * 1000))

@@ -1,0 +1,46 @@
+"""A job: one planned request, as the supervisor receives it; and the tools that it works with."""
+
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+import providers
+from gateway.audio.formats import Sound
+from gateway.metering.operations import Opening
+from gateway.metering.writer import Writer
+from gateway.routing.plan import Plan
+from gateway.routing.standings import Standings
+from gateway.settings import Deadlines
+from gateway.tracing import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Everything one request needs until it is settled. Times are monotonic seconds."""
+
+    opening: Opening
+    plan: Plan
+    speech: providers.Speech
+    target: Sound
+    """The audio that the client wants."""
+    options: Mapping[str, Mapping[str, object]]
+    """Extra body fields for one provider, by its name."""
+    providers: Mapping[str, providers.Provider]
+    """The catalogue's rows as they were when the plan was made."""
+    trace: Trace
+    began: float
+    planned: float
+    first_audio_by: float
+    ends_by: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every request shares."""
+
+    client: providers.Client
+    writer: Writer
+    standings: Standings
+    deadlines: Deadlines
+    codecs: Executor
+    """Threads for encoding and decoding."""

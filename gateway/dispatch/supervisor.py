@@ -1,0 +1,162 @@
+"""The supervisor: owns each request from hold to settle, whatever becomes of its client (D5)."""
+
+import asyncio
+import logging
+import time
+
+from gateway.dispatch.attempts import Attempts, intent_of
+from gateway.dispatch.job import Job, Tools
+from gateway.dispatch.outlet import Abandoned, Outlet
+from gateway.errors import ClientLeft, GatewayError, MeteringUnavailable
+from gateway.metering.operations import Closing, Hold, Operation, Record, Resolve
+from gateway.tracing import Attributes, Step
+
+SETTLE_TRIES = 60
+SETTLE_PAUSE_SECONDS = 0.5
+log = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """Runs jobs in tasks of its own; a response only reads the job's outlet."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, job: Job) -> Outlet:
+        outlet = Outlet()
+        task = asyncio.create_task(self._supervise(job, outlet))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return outlet
+
+    async def refuse(self, job: Job, error: GatewayError) -> None:
+        """Write down a request whose plan has no choice; nothing was held."""
+        closing = Closing(
+            status="voided",
+            http_status=error.status,
+            error_type=error.error_type,
+            duration_ms=round((time.monotonic() - job.began) * 1000),
+        )
+        await self._tools.writer.submit(Record(job.opening, closing))
+        steps = [Step("plan", job.began, job.planned)]
+        job.trace.end(steps, _attributes(job, closing), error.error_type)
+
+    async def drain(self, seconds: float) -> None:
+        """Let what runs come to its end, for `seconds` at most; then break off and settle it."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _supervise(self, job: Job, outlet: Outlet) -> None:
+        choice = job.plan.choices[0]
+        most = max(each.bound_nano for each in job.plan.choices)
+        hold = Hold(job.opening, most, intent_of(choice, 1))
+        steps = [Step("plan", job.began, job.planned)]
+        try:
+            await self._tools.writer.submit(hold)
+        except GatewayError as error:
+            outlet.close(error)
+            await self._refused(job, error, steps)
+            return
+        held_at = time.monotonic()
+        steps.append(Step("hold", job.planned, held_at, {"voxroute.hold_nano_usd": most}))
+        attempts = Attempts(job, outlet, self._tools, (held_at, most))
+        failure = await self._run(attempts, outlet)
+        closing = _closing(job, attempts, outlet, failure)
+        settling = time.monotonic()
+        await self._settle(job, closing)
+        settled = time.monotonic()
+        attributes = {
+            "voxroute.status": closing.status,
+            "voxroute.cost_nano_usd": closing.cost_nano,
+        }
+        steps += [*attempts.steps, Step("settle", settling, settled, attributes)]
+        job.trace.end(steps, _attributes(job, closing), closing.error_type)
+
+    async def _run(self, attempts: Attempts, outlet: Outlet) -> GatewayError | None:
+        """Speak, and wait for the client to have it all; how it failed, if it did."""
+        try:
+            await attempts.run()
+        except Abandoned:
+            failure: GatewayError = ClientLeft("the client left")
+        except GatewayError as error:
+            failure = error
+        except asyncio.CancelledError:
+            failure = GatewayError("the gateway stopped in the middle of this request")
+        except Exception:
+            log.exception("a request failed in the gateway itself")
+            failure = GatewayError("the gateway itself failed; the request is not charged")
+        else:
+            outlet.close()
+            await outlet.ended(self._tools.deadlines.stall_seconds)
+            return ClientLeft("the client left") if outlet.abandoned else None
+        outlet.close(failure)
+        return failure
+
+    async def _refused(self, job: Job, error: GatewayError, steps: list[Step]) -> None:
+        closing = Closing("voided", error.status, 0, error.error_type)
+        if not isinstance(error, MeteringUnavailable):
+            await self._settle(job, closing, Record(job.opening, closing))
+        job.trace.end(steps, _attributes(job, closing), error.error_type)
+
+    async def _settle(self, job: Job, closing: Closing, instead: Operation | None = None) -> None:
+        """Write the end down; a database that is away is asked again, for half a minute."""
+        opening = job.opening
+        resolve = Resolve(opening.id, opening.key_hash, int(time.time() * 1000), closing)
+        for _ in range(SETTLE_TRIES):
+            try:
+                await self._tools.writer.submit(instead or resolve)
+            except MeteringUnavailable:
+                await asyncio.sleep(SETTLE_PAUSE_SECONDS)
+            else:
+                return
+        log.error("generation %s could not be settled; its hold stays", opening.id)
+
+
+def _closing(job: Job, attempts: Attempts, outlet: Outlet, error: GatewayError | None) -> Closing:
+    """Who pays (design.md section 10): in full once audio has left, unless we broke the clip."""
+    pays = outlet.delivered and (error is None or isinstance(error, ClientLeft))
+    choice = attempts.choice
+    last = attempts.results[-1] if attempts.results else None
+    return Closing(
+        status="settled" if pays else "voided",
+        http_status=error.status if error else 200,
+        error_type=error.error_type if error else None,
+        duration_ms=round((time.monotonic() - job.began) * 1000),
+        model=choice.offer.model if choice else None,
+        provider=choice.offer.provider if choice else None,
+        voice=choice.voice if choice else None,
+        upstream_id=last.upstream_id if last else None,
+        cost_nano=attempts.cost_nano() if pays else 0,
+        charged_characters=job.opening.characters if pays else 0,
+        audio_ms=round(attempts.seconds * 1000),
+        first_audio_ms=attempts.first_audio_ms,
+        cancelled=isinstance(error, ClientLeft),
+        attempts=tuple(attempts.results),
+    )
+
+
+def _attributes(job: Job, closing: Closing) -> Attributes:
+    """The request span's attributes; GenAI names where the convention has one."""
+    return {
+        "gen_ai.operation.name": "text_to_speech",
+        "gen_ai.output.type": "speech",
+        "gen_ai.request.model": job.opening.requested_model,
+        "gen_ai.response.model": closing.model,
+        "gen_ai.response.id": job.opening.id,
+        "gen_ai.provider.name": closing.provider,
+        "http.request.method": "POST",
+        "http.response.status_code": closing.http_status,
+        "voxroute.voice": closing.voice,
+        "voxroute.format": job.opening.format,
+        "voxroute.characters": job.opening.characters,
+        "voxroute.cost_nano_usd": closing.cost_nano,
+        "voxroute.audio_ms": closing.audio_ms,
+        "voxroute.attempts": len(closing.attempts),
+        "voxroute.outcome": closing.status,
+        "error.type": closing.error_type,
+    }

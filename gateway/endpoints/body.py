@@ -1,0 +1,268 @@
+"""The speech body at the door: validated by msgspec, turned into the gateway's own terms."""
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from gateway.endpoints.decoding import decode, wrong
+from gateway.routing.policies import Policy
+from gateway.routing.preferences import Preferences, PriceCap
+from providers import Sampling, Speech
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Text256 = Annotated[str, Meta(max_length=256)]
+FormatName = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
+SampleRate = Literal[8000, 12000, 16000, 22050, 24000, 32000, 44100, 48000]
+Money = str | int | float
+RATES_OF_OPUS = (8000, 12000, 16000, 24000, 48000)
+PCM_RATE = 24_000
+
+
+class FormatMap(msgspec.Struct, frozen=True):
+    """`response_format` as a map."""
+
+    type: FormatName
+    sample_rate: SampleRate | None = None
+
+
+class VoiceId(msgspec.Struct, frozen=True):
+    """`voice` as OpenAI's custom voices are named."""
+
+    id: Name
+
+
+class InputTurn(msgspec.Struct, frozen=True):
+    """`input` as a list."""
+
+    text: str
+    voice: str | None = None
+    instructions: str | None = None
+
+
+class ContextTurn(msgspec.Struct, frozen=True):
+    """One earlier utterance of the conversation."""
+
+    speaker: str | int
+    text: str
+    audio: str | None = None
+    generation_id: str | None = None
+
+
+class ProviderBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`provider`: whom to ask, and under which conditions."""
+
+    order: list[str] | None = None
+    only: list[str] | None = None
+    ignore: list[str] | None = None
+    allow_fallbacks: bool | None = None
+    sort: Policy | dict[str, Any] | None = None
+    max_price: Money | dict[str, Money | None] | None = None
+    max_latency_ms: Annotated[float, Meta(gt=0)] | None = None
+    min_throughput: Annotated[float, Meta(gt=0)] | None = None
+    require_parameters: bool | None = None
+    data_collection: Literal["allow", "deny"] | None = None
+    zdr: bool | None = None
+    voices: dict[str, str] | None = None
+    voice_switch: Literal["never", "mapped", "any"] | None = None
+    hedge: bool | None = None
+    options: dict[str, dict[str, Any]] | None = None
+
+
+class SpeechBody(msgspec.Struct, frozen=True):
+    """What a client may say. A null is an absent field."""
+
+    model: Name
+    input: str | list[InputTurn]
+    voice: str | VoiceId | None = None
+    models: list[Name] | None = None
+    response_format: FormatName | FormatMap | None = None
+    speed: Annotated[float, Meta(ge=0.25, le=4.0)] | None = None
+    instructions: Annotated[str, Meta(max_length=4096)] | None = None
+    stream_format: Literal["audio", "sse"] | None = None
+    seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_k: Annotated[int, Meta(ge=0)] | None = None
+    top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
+    min_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    repetition_penalty: Annotated[float, Meta(gt=0, le=2)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    stop: str | list[str] | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    task: str | None = None
+    context: list[ContextTurn] | None = None
+    session_id: Text256 | None = None
+    user: Text256 | None = None
+    metadata: dict[str, Any] | None = None
+    trace: dict[str, Any] | None = None
+    deadline_ms: Annotated[int, Meta(ge=1, le=600_000)] | None = None
+    cache: Literal["default", "bypass", "only"] | None = None
+    provider: ProviderBody | None = None
+
+
+# Fields that clients in use send to any OpenAI-compatible server; an offer can do without them.
+TOLERATED = frozenset(
+    {
+        "backend",
+        "download_format",
+        "extra_body",
+        "input_references",
+        "lang_code",
+        "language",
+        "normalization_options",
+        "return_download_link",
+        "sample_rate",
+        "stream",
+        "stream_options",
+        "volume_multiplier",
+    }
+)
+_KNOWN = frozenset(SpeechBody.__struct_fields__) | TOLERATED
+_decoder = msgspec.json.Decoder(SpeechBody)
+_SPOKEN = ("L", "N", "Sc", "Sm")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A speech body in the gateway's own terms."""
+
+    names: tuple[str, ...]
+    """Model names as asked, first choice first."""
+    speech: Speech
+    preferences: Preferences
+    policy: Policy | None
+    sse: bool
+    deadline_seconds: float | None
+    user: str | None
+    session_id: str | None
+
+
+def read_body(content: bytes, *, default_format: FormatName, strict: bool) -> Request:
+    """Understand a speech body; InvalidRequest names the field and what is allowed.
+
+    strict: unknown fields are refused by name, as OpenAI does.
+    """
+    body = decode(content, _decoder)
+    if strict:
+        _refuse_unknown(content)
+    wanted = body.response_format or default_format
+    form = wanted if isinstance(wanted, FormatMap) else FormatMap(wanted)
+    if form.type == "opus" and form.sample_rate not in {None, *RATES_OF_OPUS}:
+        listed = ", ".join(map(str, RATES_OF_OPUS))
+        raise wrong("response_format.sample_rate", f"opus takes {listed}")
+    text, voice, instructions = _said(body)
+    _check_text(text)
+    provider = body.provider or ProviderBody()
+    names = [body.model, *(body.models or ())]
+    if body.task:
+        names = [f"task/{body.task}"]
+    return Request(
+        names=tuple(names),
+        speech=Speech(
+            text=text,
+            voice=voice,
+            format=form.type,
+            sample_rate=form.sample_rate,
+            speed=body.speed,
+            instructions=instructions or None,
+            sampling=Sampling(
+                seed=body.seed,
+                temperature=body.temperature,
+                top_k=body.top_k,
+                top_p=body.top_p,
+                min_p=body.min_p,
+                repetition_penalty=body.repetition_penalty,
+                max_tokens=body.max_tokens,
+            ),
+        ),
+        preferences=_preferences(provider),
+        policy=_policy(provider),
+        sse=body.stream_format == "sse",
+        deadline_seconds=body.deadline_ms / 1000 if body.deadline_ms else None,
+        user=body.user,
+        session_id=body.session_id,
+    )
+
+
+def _refuse_unknown(content: bytes) -> None:
+    given = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+    if unknown := sorted(given.keys() - _KNOWN):
+        known = ", ".join(SpeechBody.__struct_fields__)
+        raise wrong(unknown[0], f"is not a known field; known: {known}")
+
+
+def _said(body: SpeechBody) -> tuple[str, str, str | None]:
+    """The text, voice and instructions; turns that agree on how to be said become one text."""
+    voice = body.voice.id if isinstance(body.voice, VoiceId) else body.voice or ""
+    if isinstance(body.input, str):
+        return body.input, voice, body.instructions
+    manners = {(turn.voice or voice, turn.instructions or body.instructions) for turn in body.input}
+    if len(manners) > 1:
+        raise wrong("input", "turns in several voices are spoken by none of the offers here")
+    if manners:
+        (voice, instructions) = manners.pop()
+        return "\n".join(turn.text for turn in body.input), voice, instructions
+    return "", voice, body.instructions
+
+
+def _check_text(text: str) -> None:
+    if not text.strip():
+        raise wrong("input", "is empty; give at least one word")
+    if "\0" in text:
+        raise wrong("input", "NUL characters (\\u0000) are not text")
+    if not any(unicodedata.category(letter).startswith(_SPOKEN) for letter in text):
+        raise wrong("input", "nothing in it can be spoken; give at least one letter or digit")
+
+
+def _preferences(provider: ProviderBody) -> Preferences:
+    return Preferences(
+        order=tuple(provider.order or ()),
+        only=tuple(provider.only or ()),
+        ignore=tuple(provider.ignore or ()),
+        allow_fallbacks=provider.allow_fallbacks is not False,
+        require_parameters=bool(provider.require_parameters),
+        refuse_data_collection=provider.data_collection == "deny" or bool(provider.zdr),
+        cap=_cap(provider.max_price),
+        voices=provider.voices or {},
+        voice_switch=provider.voice_switch or "mapped",
+        options=provider.options or {},
+    )
+
+
+def _policy(provider: ProviderBody) -> Policy | None:
+    if not isinstance(provider.sort, dict):
+        return provider.sort
+    try:
+        policy: Policy = msgspec.convert(provider.sort.get("by"), Policy)
+    except msgspec.ValidationError as error:
+        raise wrong("provider.sort.by", str(error)) from None
+    return policy
+
+
+def _cap(price: Money | Mapping[str, Money | None] | None) -> PriceCap:
+    """USD per million characters; as a map, `request` bounds the whole request."""
+    if not isinstance(price, Mapping):
+        return PriceCap(usd_per_million_characters=_usd(price, "provider.max_price"))
+    if unknown := sorted(price.keys() - {"prompt", "request", "completion", "audio", "image"}):
+        raise wrong(f"provider.max_price.{unknown[0]}", "is unknown; `prompt` and `request` count")
+    return PriceCap(
+        usd_per_million_characters=_usd(price.get("prompt"), "provider.max_price.prompt"),
+        usd_per_request=_usd(price.get("request"), "provider.max_price.request"),
+    )
+
+
+def _usd(amount: Money | None, field: str) -> Decimal | None:
+    if amount is None:
+        return None
+    try:
+        usd = Decimal(str(amount))
+    except InvalidOperation:
+        raise wrong(field, f"{amount!r} is not a decimal number of USD") from None
+    if not usd.is_finite() or usd < 0:
+        raise wrong(field, f"{amount!r} is not an amount of USD")
+    return usd

@@ -1,0 +1,150 @@
+"""`GET /generation`, `/generations`: the record of each request, in OpenRouter's shape and ours."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, get
+from litestar.params import Parameter
+from sqlalchemy import RowMapping
+
+from gateway.access.keys import MANAGE, SPEAK, Caller
+from gateway.endpoints.state import gateway_of
+from gateway.errors import InvalidRequest, NotFound
+from gateway.metering import usage
+from gateway.metering.prices import usd
+
+NANO = 1e9
+Plain = Request[Any, Any, Any]
+Limit = Annotated[int, Parameter(ge=1, le=100)]
+
+
+@get("/generation")
+async def generation(
+    request: Plain, generation_id: Annotated[str, Parameter(query="id")] = ""
+) -> dict[str, Any]:
+    """One record, by `?id=`."""
+    gateway = gateway_of(request)
+    caller = await gateway.callers.accept(request.headers.get("authorization"), SPEAK)
+    if not generation_id:
+        raise InvalidRequest("id: give a generation's id, ?id=gen-tts-...", param="id")
+    async with gateway.reading.connect() as connection:
+        found = await usage.generation_record(connection, generation_id)
+    if found is None or not _may_see(caller, found[0]):
+        raise NotFound(f"there is no generation {generation_id[:80]!r}", param="id")
+    return {"data": record(*found)}
+
+
+@get("/generations")
+async def generations(
+    request: Plain, after: str | None = None, limit: Limit = 20
+) -> dict[str, Any]:
+    """The key's records, newest first; a management key sees every key's."""
+    gateway = gateway_of(request)
+    caller = await gateway.callers.accept(request.headers.get("authorization"), SPEAK)
+    own = None if MANAGE in caller.scopes else caller.key_hash
+    async with gateway.reading.connect() as connection:
+        ids = await usage.generation_ids(connection, own, after, limit + 1)
+        found = [await usage.generation_record(connection, each) for each in ids[:limit]]
+    data = [record(*each) for each in found if each is not None]
+    return {"object": "list", "data": data, "has_more": len(ids) > limit}
+
+
+def record(row: RowMapping, attempts: Sequence[RowMapping]) -> dict[str, Any]:
+    """A generation as OpenRouter tells it, with our own fields beside (design.md section 10)."""
+    cost = row["cost_nano"] / NANO
+    told = dict.fromkeys(_NEVER_KNOWN) | {
+        "id": row["id"],
+        "request_id": row["request_id"],
+        "upstream_id": row["upstream_id"],
+        "api_type": "tts",
+        "created_at": datetime.fromtimestamp(row["created_ms"] / 1000, UTC).isoformat(),
+        "model": row["model"] or row["requested_model"],
+        "provider_name": row["provider"],
+        "data_region": "global",
+        "is_byok": False,
+        "origin": row["referer"] or "",
+        "http_referer": row["referer"],
+        "user_agent": row["user_agent"],
+        "session_id": row["session_id"],
+        "external_user": row["user"],
+        "streamed": row["streamed"],
+        "cancelled": row["cancelled"],
+        "finish_reason": "stop" if row["status"] == "settled" else row["error_type"],
+        "latency": row["first_audio_ms"],
+        "generation_time": row["duration_ms"],
+        "tokens_prompt": row["characters"],
+        "native_tokens_prompt": row["characters"],
+        "usage": cost,
+        "total_cost": cost,
+        "upstream_inference_cost": row["liability_nano"] / NANO,
+        "provider_responses": [_response(each) for each in attempts],
+    }
+    ours = {
+        "status": row["status"],
+        "http_status": row["http_status"],
+        "error_type": row["error_type"],
+        "characters": row["charged_characters"],
+        "input_characters": row["characters"],
+        "cost": usd(row["cost_nano"]),
+        "held": usd(row["hold_nano"]) if row["status"] == "held" else "0",
+        "liability": usd(row["liability_nano"]),
+        "audio_seconds": row["audio_ms"] / 1000,
+        "voice": row["voice"],
+        "format": row["format"],
+        "requested_model": row["requested_model"],
+        "first_audio_ms": row["first_audio_ms"],
+        "duration_ms": row["duration_ms"],
+        "fallbacks": row["fallbacks"],
+        "cache_hit": row["cache_hit"],
+        "app": row["app"],
+        "trace_id": row["trace_id"],
+        "key": row["key_hash"],
+        "plan": msgspec.json.decode(row["plan"]),
+    }
+    return told | ours
+
+
+def _response(attempt: RowMapping) -> dict[str, Any]:
+    return {
+        "provider_name": attempt["provider"],
+        "model_permaslug": attempt["model"],
+        "status": attempt["http_status"],
+        "latency": attempt["latency_ms"],
+        "first_audio_ms": attempt["first_audio_ms"],
+        "error_type": attempt["error_type"],
+        "outcome": attempt["outcome"],
+        "voice": attempt["voice"],
+        "id": attempt["upstream_id"] or "",
+        "is_byok": False,
+    }
+
+
+def _may_see(caller: Caller, row: RowMapping) -> bool:
+    return MANAGE in caller.scopes or row["key_hash"] == caller.key_hash
+
+
+# Fields that OpenRouter's SDK wants to find and that speech has nothing to say in.
+_NEVER_KNOWN = (
+    "app_id",
+    "cache_discount",
+    "moderation_latency",
+    "native_finish_reason",
+    "native_tokens_cached",
+    "native_tokens_completion",
+    "native_tokens_completion_images",
+    "native_tokens_reasoning",
+    "num_fetches",
+    "num_input_audio_prompt",
+    "num_media_completion",
+    "num_media_prompt",
+    "num_search_results",
+    "preset_id",
+    "response_cache_source_id",
+    "router",
+    "service_tier",
+    "tokens_completion",
+    "web_search_engine",
+    "workspace_id",
+)

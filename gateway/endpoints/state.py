@@ -1,0 +1,55 @@
+"""What the endpoints work with: the joined parts of the gateway, as the app holds them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from litestar import Request
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.access.callers import Callers
+from gateway.dispatch.supervisor import Supervisor
+from gateway.errors import Draining
+from gateway.metering.writer import Writer
+from gateway.routing.policies import Policy
+from gateway.routing.standings import Standings
+from gateway.routing.tasks import Task
+from gateway.settings import Deadlines
+from gateway.tracing import Tracing
+from providers import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """Everything that a reload replaces at once: who offers what, and under which names."""
+
+    catalog: Catalog
+    tasks: Mapping[str, Task]
+    aliases: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Gateway:
+    """The running gateway. `routes` and `draining` are all that ever changes."""
+
+    routes: Routes
+    callers: Callers
+    supervisor: Supervisor
+    standings: Standings
+    tracing: Tracing
+    writer: Writer
+    reading: AsyncEngine
+    deadlines: Deadlines
+    default_policy: Policy
+    public_catalogue: bool
+    draining: bool = False
+
+    def refuse_while_draining(self) -> None:
+        if self.draining:
+            raise Draining("the gateway is about to stop", retry_after=5)
+
+
+def gateway_of(request: Request[Any, Any, Any]) -> Gateway:
+    gateway = request.app.state["gateway"]
+    assert isinstance(gateway, Gateway)  # noqa: S101  # app state is untyped; this is its type
+    return gateway

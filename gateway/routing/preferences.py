@@ -1,0 +1,45 @@
+"""Preferences: what a caller wants of whoever speaks, beside the speech itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal
+
+NANO = 10**9
+MILLION = 10**6
+
+VoiceSwitch = Literal["never", "mapped", "any"]
+
+
+@dataclass(frozen=True, slots=True)
+class PriceCap:
+    """The most a request may cost; both may be set."""
+
+    usd_per_million_characters: Decimal | None = None
+    usd_per_request: Decimal | None = None
+
+    def nano(self, characters: int) -> int | None:
+        """The cap for this text, in whole nano-USD, rounded down."""
+        caps = []
+        if self.usd_per_million_characters is not None:
+            caps.append(int(self.usd_per_million_characters * characters * NANO / MILLION))
+        if self.usd_per_request is not None:
+            caps.append(int(self.usd_per_request * NANO))
+        return min(caps, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """The request's `provider` object: what the caller wants of whoever speaks."""
+
+    order: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    allow_fallbacks: bool = True
+    require_parameters: bool = False
+    refuse_data_collection: bool = False
+    cap: PriceCap = PriceCap()
+    voices: Mapping[str, str] = field(default_factory=dict)
+    """Provider -> the voice to use there."""
+    voice_switch: VoiceSwitch = "mapped"
+    options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)

@@ -1,0 +1,170 @@
+"""`gateway serve`: migrate, make the first key, start the embedded voice, listen, reload, drain."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+import uvloop
+from granian.constants import Interfaces
+from granian.server.embed import Server
+from litestar import Litestar
+from sqlalchemy import func, select
+
+from gateway.access.keys import MANAGE, SPEAK, key_hash, label, new_key
+from gateway.app import create_app, read_routes
+from gateway.endpoints.state import Gateway
+from gateway.engine import EngineKeeper
+from gateway.metering.operations import CreateKey
+from gateway.migrating import migrate
+from gateway.settings import Settings, SettingsError
+from gateway.tables import api_key
+from providers import CatalogError
+
+log = logging.getLogger(__name__)
+
+
+def serve(settings: Settings, environ: Mapping[str, str] = os.environ, *, no_migrate: bool) -> None:
+    """Run until SIGTERM or SIGINT."""
+    migrate(settings, check_only=no_migrate)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, environ))
+
+
+async def _serve(settings: Settings, environ: Mapping[str, str]) -> None:
+    keeper = _keeper(settings)
+    addresses = {}
+    if keeper is not None:
+        keeper.start()
+        addresses = {settings.embedded_voice.provider: keeper.address}
+    try:
+        app = create_app(settings, environ, addresses)
+        async with app.lifespan():
+            gateway: Gateway = app.state["gateway"]
+            key = await first_key(settings, gateway)
+            await _listen(settings, environ, addresses, app, gateway, keeper, key)
+    finally:
+        if keeper is not None:
+            await keeper.stop()
+
+
+async def _listen(  # noqa: PLR0913, PLR0917  # everything that a running server holds together
+    settings: Settings,
+    environ: Mapping[str, str],
+    addresses: Mapping[str, str],
+    app: Litestar,
+    gateway: Gateway,
+    keeper: EngineKeeper | None,
+    key: str | None,
+) -> None:
+    server = Server(
+        app,
+        address=settings.server.host,
+        port=settings.server.port,
+        interface=Interfaces.ASGINL,
+        websockets=False,
+        log_enabled=False,
+        backlog=1024,
+    )
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, reload, settings, environ, addresses, gateway)
+    serving = asyncio.create_task(server.serve())
+    welcoming = asyncio.create_task(_welcome(settings, gateway, keeper, key))
+    stop = asyncio.create_task(stopping.wait())
+    await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
+    if serving.done():
+        welcoming.cancel()
+        serving.result()
+        raise SettingsError(f"port {settings.server.port} cannot be served")
+    print("draining", file=sys.stderr)
+    gateway.draining = True
+    await gateway.supervisor.drain(settings.server.drain_seconds)
+    server.stop()
+    await serving
+    welcoming.cancel()
+    stop.cancel()
+
+
+def reload(
+    settings: Settings,
+    environ: Mapping[str, str],
+    addresses: Mapping[str, str],
+    gateway: Gateway,
+) -> None:
+    """Read catalogue, tasks and aliases anew; what cannot be read changes nothing and says why."""
+    try:
+        gateway.routes = read_routes(settings, environ, addresses)
+    except (CatalogError, SettingsError, OSError) as error:
+        log.error("reload refused, the old configuration stays: %s", error)  # noqa: TRY400
+    else:
+        log.warning("configuration reloaded")
+
+
+async def first_key(settings: Settings, gateway: Gateway) -> str | None:
+    """On an empty database: make the management key, write it to data/admin.key, give it once."""
+    async with gateway.reading.connect() as connection:
+        made = (await connection.execute(select(func.count()).select_from(api_key))).scalar_one()
+        given = settings.admin_key
+        wanted = select(api_key.c.hash).where(api_key.c.hash == key_hash(given or ""))
+        known = (await connection.execute(wanted)).one_or_none()
+    if made and (given is None or known is not None):
+        return None
+    key = given or new_key()
+    now = int(time.time() * 1000)
+    scopes = f"{SPEAK} {MANAGE}"
+    await gateway.writer.submit(CreateKey(key_hash(key), "admin", label(key), scopes, now))
+    if given is not None:
+        return None
+    _write_secret(settings.data / "admin.key", key)
+    return key
+
+
+async def _welcome(
+    settings: Settings, gateway: Gateway, keeper: EngineKeeper | None, key: str | None
+) -> None:
+    """Say where the gateway is, who can speak, and what to try."""
+    if keeper is not None and not await keeper.ready():
+        print("the embedded voice does not start; see the messages above", file=sys.stderr)
+    server = settings.server
+    address = f"http://{server.host}:{server.port}"
+    lines = [f"voxroute is ready at {address}"]
+    for name, row in gateway.routes.catalog.providers.items():
+        lines.append(f"  {name:<12} {'off: ' + row.off if row.off else 'on'}")
+    if key is not None:
+        lines.append(
+            f"management key, shown this once and kept in {settings.data}/admin.key: {key}"
+        )
+    lines += [
+        "try:",
+        f"  curl {address}/v1/audio/speech -H 'Content-Type: application/json' \\",
+        f'    -H "Authorization: Bearer $(cat {settings.data}/admin.key)" \\',
+        """    -d '{"model": "auto", "input": "Hello from Voxroute."}' -o hello.mp3""",
+    ]
+    print("\n".join(lines), flush=True)
+
+
+def _keeper(settings: Settings) -> EngineKeeper | None:
+    if not settings.embedded_voice.enabled:
+        return None
+    if find_spec("espeakng_loader") is None:
+        log.warning("no embedded voice: install voxroute[espeak] to have it")
+        return None
+    return EngineKeeper(settings.embedded_voice)
+
+
+def _write_secret(file: Path, secret: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        file.unlink()
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as handle:
+        handle.write(secret + "\n")
