@@ -1,6 +1,6 @@
 """Audio of any format, pushed in as it arrives, becomes s16le mono samples."""
 
-from av import AudioCodecContext, CodecContext, FFmpegError, Packet
+from av import AudioCodecContext, AudioFrame, CodecContext, FFmpegError, Packet
 
 from gateway.audio.containers import frames_of
 from gateway.audio.formats import BrokenAudio, Sound
@@ -35,9 +35,10 @@ class Decoder:
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes; give the s16le mono samples they complete."""
         self._fed += len(data)
-        pcm = self._decode(self._frames.feed(data))
+        packets = self._frames.feed(data)
         if self._frames.broken:
             raise BrokenAudio(self._frames.broken)
+        pcm = self._decode(packets)
         if not self._decoded and self._fed > _SILENT_BYTES:
             raise BrokenAudio(f"no {self._format} sound in the first {self._fed} bytes")
         return pcm
@@ -83,12 +84,15 @@ class Decoder:
         """Decode one packet, or with None what the codec still holds."""
         try:
             frames = codec.decode(None if packet is None else Packet(packet))
+            return b"".join(map(self._convert, frames))
         except FFmpegError:
             return b""
-        if frames and self._resampler is None:
-            self.sample_rate = frames[0].sample_rate
-            self._resampler = Resampler(self.sample_rate)
-        return b"".join(map(self._resampler.convert, frames)) if self._resampler else b""
+
+    def _convert(self, frame: AudioFrame) -> bytes:
+        if self._resampler is None:
+            self.sample_rate = frame.sample_rate
+            self._resampler = Resampler(frame.sample_rate)
+        return self._resampler.convert(frame)
 
     def _keep(self, pcm: bytes) -> bytes:
         """Drop what comes after the end the stream has told, if it has."""

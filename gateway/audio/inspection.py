@@ -116,15 +116,18 @@ def _opus(seen: _Seen) -> Finding | None:
     head = seen.head
     if not _may_begin(head, 0, ogg.MAGIC):
         return None
-    if ogg.read_page(head, 0) is None:
-        return _MORE
     frames = ogg.OpusFrames(ogg.RATE)
-    packets = frames.feed(head)
-    if frames.extradata is None:
-        return _broken("an Ogg stream without Opus in it")
-    if not packets or b"OpusTags" not in head:
-        return _MORE
-    return Finding("audio", sample_rate=ogg.RATE, channels=frames.channels)
+    at = 0
+    while (page := ogg.read_page(head, at)) is not None:
+        sound = frames.feed(head[at : page.end])
+        if frames.extradata is None:
+            return _broken("an Ogg stream without Opus in it")
+        if frames.broken:
+            return _broken(frames.broken)
+        if sound:
+            return Finding("audio", sample_rate=ogg.RATE, channels=frames.channels)
+        at = page.end
+    return _MORE
 
 
 def _flac(seen: _Seen) -> Finding | None:

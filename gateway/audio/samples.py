@@ -28,11 +28,11 @@ class Resampler:
         """Give the samples of a frame, which may be unlike the ones before it."""
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
         before = b"" if kind == self._kind else self.finish()
-        if self._resampler is None:
-            self._kind = kind
-            self._resampler = AudioResampler(format="s16", layout="mono", rate=self._sample_rate)
-        frame.pts = None  # what a decoder made up would have gaps filled
-        return before + b"".join(map(bytes_of, self._resampler.resample(frame)))
+        resampler = self._resampler or AudioResampler("s16", "mono", self._sample_rate)
+        frame.pts = None  # a decoder's guess, by which gaps would be filled
+        converted = resampler.resample(frame)
+        self._kind, self._resampler = kind, resampler  # only once it has taken a frame
+        return before + b"".join(map(bytes_of, converted))
 
     def finish(self) -> bytes:
         """Give what the filter still holds."""

@@ -9,6 +9,8 @@ BLOCK_HEADER_BYTES = 4
 STREAMINFO_BYTES = 34
 HEADER_BYTES = 16
 """The longest a frame header can be."""
+LEAST_RATE = 1_000
+"""Hz; below it a stream only claims to know its rate."""
 _FRAME_BYTES = 1 << 20  # more than any frame of speech; bounds what is held of one
 
 
@@ -173,7 +175,8 @@ class FlacFrames(Frames):
             return False
         self.extradata = self._rest[end - STREAMINFO_BYTES : end]
         self._info = read_stream_info(self.extradata)
-        self.sample_rate = self._info.sample_rate or self.sample_rate
+        if self._info.sample_rate >= LEAST_RATE:
+            self.sample_rate = self._info.sample_rate
         self.channels = self._info.channels
         self._more_blocks, size = read_block_header(self._rest[len(MAGIC) :])
         self._block_left = max(0, size - STREAMINFO_BYTES)

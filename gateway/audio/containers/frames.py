@@ -20,6 +20,7 @@ class Frames(ABC):
     sample_rate: int
     """Hz; what was declared until the stream itself says."""
     channels: int = 1
+    """Where a decoder must be told; mp3 and aac tell their own."""
     samples: int = 0
     """Samples per channel that have passed and are meant to be heard."""
     total: int | None = None

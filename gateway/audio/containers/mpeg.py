@@ -59,7 +59,6 @@ class MpegFrames(SyncedFrames):
         frames = super().feed(data)
         if frames and not self._begun:
             self._begun = True
-            self.channels = channels(frames[0])
             if is_index(frames[0]):
                 self.samples -= 1152 if frames.pop(0)[1] & 0x08 else 576
         return frames

@@ -123,7 +123,9 @@ class OpusFrames(Frames):
         if packet.startswith(b"OpusHead") and len(packet) >= 19:  # noqa: PLR2004 - its fixed part
             if self.extradata is None:
                 self._skip = int.from_bytes(packet[10:12], "little")
-                self.extradata, self.channels = packet, max(1, packet[9])
+                self.extradata, self.channels = packet, packet[9]
+            if not 1 <= packet[9] <= 8:  # noqa: PLR2004 - more have no layout
+                self.broken = f"an Opus stream of {packet[9]} channels"
             self._origin = self._raw
             self.total = None
             return False

@@ -11,6 +11,7 @@ from gateway.audio.inspection import HEAD_BYTES, Finding, inspect
 
 FILES = (Format.MP3, Format.OPUS, Format.AAC, Format.FLAC, Format.WAV)
 HTML = b"<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head><body></body></html>"
+MORE = Finding("more")
 JSON = b'{"error": {"message": "The model is overloaded. Please try again later.", "code": 1}}'
 
 
@@ -28,9 +29,6 @@ def test_real_audio_is_found_after_a_few_bytes_and_never_before(
         broken = inspect(wanted, data[:cut], ended=True)
         assert broken.verdict == "broken"
         assert broken.reason == "cut off before the first audio"
-
-
-MORE = Finding("more")
 
 
 @pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
@@ -178,3 +176,9 @@ def test_damaged_audio_gets_a_verdict_too(
     data = bytearray(encoded(wanted)[:1_500])
     data[at] ^= flip
     assert inspect(wanted, bytes(data), ended=ended).verdict in ("audio", "more", "broken")
+
+
+def test_opus_of_more_channels_than_have_a_place_is_broken() -> None:
+    data = encoded(Format.OPUS).replace(b"OpusHead\x01\x01", b"OpusHead\x01\x09", 1)
+    found = inspect(Format.OPUS, data, ended=False)
+    assert found.reason == "an Opus stream of 9 channels"

@@ -78,5 +78,5 @@ def test_clips_one_after_the_other_add_up() -> None:
 def test_no_bytes_make_it_raise(wanted: Format, data: bytes, at: int) -> None:
     noise = encoded(wanted)[:at] + data + encoded(wanted)[at:]
     meter = measured(Sound(wanted, 24_000), noise, 256)
-    assert 0 <= meter.seconds < 10
+    assert 0 <= meter.seconds < 100
     assert meter.complete in (True, False)

@@ -1,7 +1,8 @@
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import aclosing
 
 import pytest
 from sounds import cut, encoded, foreign, hertz_of, played, tone, wav
@@ -10,6 +11,7 @@ from gateway.audio.formats import BrokenAudio, Format, Sound
 from gateway.audio.transcode import passes_untouched, transcode
 
 SOURCES = list(Format)
+MP3_TO_OPUS = Sound(Format.MP3, 24_000), Sound(Format.OPUS, 24_000)
 
 
 @pytest.fixture
@@ -36,6 +38,14 @@ class Upstream:
                 raise self.error
         finally:
             self.closed = True
+
+
+async def cancelled_once(moment: asyncio.Event, doing: Awaitable[object]) -> None:
+    task = asyncio.ensure_future(doing)
+    await moment.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def gathered(
@@ -136,31 +146,57 @@ async def test_the_rate_of_the_bytes_counts_and_not_the_one_declared(executor: E
 
 
 async def test_leaving_midway_leaks_no_thread(executor: Executor) -> None:
-    source, target = Sound(Format.MP3, 24_000), Sound(Format.OPUS, 24_000)
+    before = threading.active_count()
     for _ in range(5):
         upstream = Upstream(encoded(Format.MP3))
-        stream = transcode(upstream.chunks(), source, target, executor)
+        stream = transcode(upstream.chunks(), *MP3_TO_OPUS, executor)
         await anext(stream)
         await stream.aclose()
         assert upstream.closed
-    assert threading.active_count() <= 1 + 2  # the executor's own
+    assert threading.active_count() <= before + 2  # the executor's own
 
 
-async def test_a_cancelled_listener_closes_the_source(executor: Executor) -> None:
+async def test_a_listener_cancelled_between_chunks_closes_the_source(executor: Executor) -> None:
     upstream = Upstream(encoded(Format.MP3))
     begun = asyncio.Event()
 
     async def listen() -> None:
-        source, target = Sound(Format.MP3, 24_000), Sound(Format.FLAC, 24_000)
-        async for _ in transcode(upstream.chunks(), source, target, executor):
-            begun.set()
-            await asyncio.Event().wait()
+        async with aclosing(transcode(upstream.chunks(), *MP3_TO_OPUS, executor)) as stream:
+            async for _ in stream:
+                begun.set()
+                await asyncio.Event().wait()
 
-    listener = asyncio.create_task(listen())
-    await begun.wait()
-    listener.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await listener
+    await cancelled_once(begun, listen())
+    assert upstream.closed
+
+
+async def test_a_listener_cancelled_while_waiting_closes_the_source(executor: Executor) -> None:
+    waiting, closed = asyncio.Event(), asyncio.Event()
+
+    async def silent() -> AsyncGenerator[bytes, None]:
+        try:
+            yield encoded(Format.MP3)[:100]
+            waiting.set()
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    await cancelled_once(waiting, anext(transcode(silent(), *MP3_TO_OPUS, executor)))
+    assert closed.is_set()
+
+
+async def test_a_listener_cancelled_during_a_conversion_closes_the_source() -> None:
+    upstream = Upstream(encoded(Format.MP3))
+    go_on = threading.Event()
+    begun = asyncio.Event()
+
+    with ThreadPoolExecutor(1) as busy:
+        busy.submit(go_on.wait, 10)
+        stream = transcode(upstream.chunks(), *MP3_TO_OPUS, busy)
+        asyncio.get_running_loop().call_soon(begun.set)
+        await cancelled_once(begun, anext(stream))
+        go_on.set()
+    assert upstream.closed
 
 
 async def test_several_at_once_do_not_disturb_each_other(executor: Executor) -> None:
