@@ -88,7 +88,7 @@ async def _listen(  # noqa: PLR0913, PLR0917  # everything that a running server
     print("draining", file=sys.stderr)
     gateway.draining = True
     await gateway.supervisor.drain(settings.server.drain_seconds)
-    server.stop()
+    server.stop()  # type: ignore[no-untyped-call]  # granian has no annotation here
     await serving
     welcoming.cancel()
     stop.cancel()

@@ -5,7 +5,7 @@ This is the only layer that retries (tenacity). An attempt that has let audio ou
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -73,9 +73,9 @@ class Attempts:
         if self.choice is None:
             return 0
         offer, bound = self.choice.offer, self.choice.bound_nano
-        return (
-            actual(offer.price, self._job.speech.text, self.seconds, bound) if self.whole else bound
-        )
+        if not self.whole:
+            return bound
+        return actual(offer.price, self._job.speech.text, round(self.seconds * 1000), bound)
 
     async def run(self) -> None:
         """Speak; raises Abandoned, or what the caller is to be told."""
@@ -121,8 +121,12 @@ class Attempts:
             async with asyncio.timeout_at(attempt_by) as limit:
                 outlet.on_abandon = lambda: limit.reschedule(loop.time())
                 pieces = speak(self._tools.client, provider, choice.offer, self._speech(choice))
-                async with aclosing(pieces), aclosing(first_audio(pieces, heard)) as audio:
-                    async for chunk in self._as_wanted(audio, heard):
+                async with (
+                    aclosing(pieces),
+                    aclosing(first_audio(pieces, heard)) as audio,
+                    aclosing(await self._as_wanted(audio, heard)) as shaped,
+                ):
+                    async for chunk in shaped:
                         if self._opened_at is None:
                             limit.reschedule(job.ends_by)
                             self._open(choice)
@@ -140,19 +144,13 @@ class Attempts:
         finally:
             outlet.on_abandon = None
 
-    async def _as_wanted(self, audio: AsyncGenerator[bytes], heard: Heard) -> AsyncIterator[bytes]:
+    async def _as_wanted(self, audio: AsyncGenerator[bytes], heard: Heard) -> AsyncGenerator[bytes]:
         """The audio in the client's format: untouched where it is that already."""
-        first = await anext(audio)
+        whole = _joined(await anext(audio), audio)
         target = self._job.target
         if passes_untouched(heard.sound, target):
-            yield first
-            async for chunk in audio:
-                yield chunk
-            return
-        whole = _joined(first, audio)
-        async with aclosing(transcode(whole, heard.sound, target, self._tools.codecs)) as shaped:
-            async for chunk in shaped:
-                yield chunk
+            return whole
+        return transcode(whole, heard.sound, target, self._tools.codecs)
 
     def _speech(self, choice: Choice) -> Speech:
         return replace(
@@ -299,7 +297,7 @@ def intent_of(choice: Choice, seq: int) -> Intent:
     )
 
 
-async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+async def _joined(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
     yield first
     async for chunk in rest:
         yield chunk

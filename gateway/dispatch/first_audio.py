@@ -3,11 +3,9 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
-from gateway.audio.formats import Format, Sound
+from gateway.audio.formats import Sound
 from gateway.audio.inspection import Finding, inspect
 from providers import NotAudio, Receipt
-
-PCM_BITS = 16
 
 
 @dataclass(slots=True)
@@ -48,12 +46,8 @@ async def _first(pieces: AsyncIterator[bytes | Receipt], heard: Heard) -> bytes:
 def _passed(finding: Finding, head: bytes, heard: Heard) -> bytes:
     if finding.verdict != "audio":
         raise NotAudio(finding.reason)
-    if heard.sound.format is Format.WAV:
-        plain = finding.channels == 1 and finding.bits == PCM_BITS
-        if not plain or finding.sample_rate is None:
-            return head
-        # Plain samples behind a foreign header: ours is written instead, or none.
-        heard.sound = Sound(Format.PCM, finding.sample_rate)
+    if finding.sample_rate is not None:
+        heard.sound = Sound(heard.sound.format, finding.sample_rate)
     return head[finding.skip :]
 
 

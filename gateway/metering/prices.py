@@ -1,28 +1,25 @@
 """What a text costs at a price: the most it can be before the call, and what it came to after."""
 
-from fractions import Fraction
 from math import ceil
 
 from providers import Price
 
 PICO_PER_NANO = 1000
+MS = 1000
 # Speech runs at 12 to 20 letters a second; five leaves room for numbers, pauses and slow voices.
-SLOWEST_CHARACTERS_PER_SECOND = 5
-LEAD_SECONDS = 1
+SLOWEST_MS_PER_CHARACTER = 200
+LEAD_MS = 1000
 
 
 def upper_bound(price: Price, text: str, speed: float | None = None) -> int:
     """The most that saying `text` once can cost, in nano-USD, rounded up once."""
-    pace = Fraction(speed or 1).limit_denominator(1000)
-    seconds = LEAD_SECONDS + Fraction(len(text), SLOWEST_CHARACTERS_PER_SECOND) / pace
-    # A token is at least one byte of its text.
-    return _nano(price, text, seconds, input_tokens=len(text.encode()))
+    spoken_ms = LEAD_MS + ceil(len(text) * SLOWEST_MS_PER_CHARACTER / (speed or 1))
+    return _nano(price, text, spoken_ms)
 
 
-def actual(price: Price, text: str, seconds: float, bound: int) -> int:
+def actual(price: Price, text: str, spoken_ms: int, bound: int) -> int:
     """What it came to, in nano-USD, from what was heard; never more than its bound."""
-    heard = Fraction(seconds).limit_denominator(1000)
-    return min(_nano(price, text, heard, input_tokens=len(text.encode())), bound)
+    return min(_nano(price, text, spoken_ms), bound)
 
 
 def usd(nano: int) -> str:
@@ -32,19 +29,25 @@ def usd(nano: int) -> str:
     return f"{sign}{whole}.{rest:09d}".rstrip("0").rstrip(".") if rest else f"{sign}{whole}"
 
 
-def _nano(price: Price, text: str, seconds: Fraction, *, input_tokens: int) -> int:
+def _nano(price: Price, text: str, spoken_ms: int) -> int:
     match price.per:
         case "character":
-            pico = Fraction(price.rate * len(text))
+            pico = price.rate * len(text)
         case "byte":
-            pico = Fraction(price.rate * len(text.encode()))
+            pico = price.rate * len(text.encode())
         case "token":
-            spoken = price.output_rate * price.output_tokens_per_second * seconds
-            pico = price.input_rate * input_tokens + spoken
+            # A token is at least one byte of its text.
+            pico = price.input_rate * len(text.encode())
+            pico += _up(price.output_rate * price.output_tokens_per_second * spoken_ms, MS)
         case "second":
-            pico = price.rate * seconds
+            pico = _up(price.rate * spoken_ms, MS)
         case "run":
-            pico = Fraction(price.rate)
+            pico = price.rate
         case "free":
-            return 0
-    return ceil(pico / PICO_PER_NANO)
+            pico = 0
+    return _up(pico, PICO_PER_NANO)
+
+
+def _up(amount: int, by: int) -> int:
+    """Divide, rounding up."""
+    return -(-amount // by)
