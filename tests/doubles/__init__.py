@@ -1,0 +1,1 @@
+"""Upstreams that misbehave on demand, and a gateway that runs for real."""
