@@ -19,17 +19,18 @@ _STOP_SECONDS = 1
 class WorkerProcess:
     """A worker that has said hello. One request at a time speaks through it."""
 
-    def __init__(self, process: Process, hello: bytes) -> None:
+    def __init__(self, process: Process) -> None:
         if process.stdin is None or process.stdout is None:
             raise TypeError("a worker needs both of its pipes")
         self._process = process
         self._stdin = process.stdin
         self._stdout = process.stdout
-        voices, variants = json.loads(hello)
-        self.voices = [LibraryVoice(*voice) for voice in voices]
-        self.variants = [LibraryVoice(*variant) for variant in variants]
+        self.voices: list[LibraryVoice] = []
+        self.variants: list[LibraryVoice] = []
         self.speaking = False
         self._lost = False
+        self._due: tuple[bytes, int] | None = None
+        """The header of a frame whose payload is still to come: a listener may leave in between."""
 
     @classmethod
     async def start(cls) -> Self:
@@ -37,11 +38,14 @@ class WorkerProcess:
         process = await asyncio.create_subprocess_exec(
             sys.executable, *_COMMAND, stdin=PIPE, stdout=PIPE
         )
+        worker = cls(process)
         with contextlib.ExitStack() as undo:
-            undo.callback(_kill, process)
-            hello = await _hello(process)
+            undo.callback(worker.kill)
+            voices, variants = json.loads(await _hello(worker._stdout))
             undo.pop_all()
-        return cls(process, hello)
+        worker.voices = [LibraryVoice(*voice) for voice in voices]
+        worker.variants = [LibraryVoice(*variant) for variant in variants]
+        return worker
 
     @property
     def pid(self) -> int:
@@ -65,7 +69,7 @@ class WorkerProcess:
     async def listen(self) -> bytes:
         """Hear the next samples, or nothing when the utterance is over."""
         try:
-            kind, payload = await _read_frame(self._stdout)
+            kind, payload = await self._next_frame()
         except (OSError, asyncio.IncompleteReadError) as error:
             self._lost = True
             raise WorkerLost from error
@@ -101,7 +105,16 @@ class WorkerProcess:
     def kill(self) -> None:
         """End it now."""
         self._lost = True
-        _kill(self._process)
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def _next_frame(self) -> tuple[bytes, bytes]:
+        if self._due is None:
+            self._due = await _read_header(self._stdout)
+        kind, length = self._due
+        payload = await self._stdout.readexactly(length)
+        self._due = None
+        return kind, payload
 
     async def _write(self, kind: bytes, payload: bytes = b"") -> None:
         try:
@@ -112,22 +125,15 @@ class WorkerProcess:
             raise WorkerLost from error
 
 
-async def _hello(process: Process) -> bytes:
+async def _hello(stdout: asyncio.StreamReader) -> bytes:
     try:
         async with asyncio.timeout(_HELLO_SECONDS):
-            _, hello = await _read_frame(process.stdout)
+            _, length = await _read_header(stdout)
+            return await stdout.readexactly(length)
     except (EOFError, TimeoutError) as error:
         raise StartError("a worker of eSpeak NG did not start; stderr says why") from error
-    return hello
 
 
-def _kill(process: Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
-
-
-async def _read_frame(pipe: asyncio.StreamReader | None) -> tuple[bytes, bytes]:
-    if pipe is None:
-        raise TypeError("a worker needs a pipe to be heard through")
-    kind, length = frames.HEADER.unpack(await pipe.readexactly(frames.HEADER.size))
-    return kind, await pipe.readexactly(length)
+async def _read_header(stdout: asyncio.StreamReader) -> tuple[bytes, int]:
+    kind, length = frames.HEADER.unpack(await stdout.readexactly(frames.HEADER.size))
+    return kind, length
