@@ -41,9 +41,7 @@ def new_database(
 class NewDatabase:
     """Makes empty databases of either kind."""
 
-    def __init__(
-        self, paths: pytest.TempPathFactory, request: pytest.FixtureRequest
-    ) -> None:
+    def __init__(self, paths: pytest.TempPathFactory, request: pytest.FixtureRequest) -> None:
         self._paths = paths
         self._request = request
 
@@ -54,7 +52,9 @@ class NewDatabase:
         name = f"test_{uuid.uuid4().hex}"
         with psycopg.connect(uri, autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{name}"')
-        return uri.replace("postgresql://", "postgresql+psycopg://").replace("/postgres?", f"/{name}?")
+        return uri.replace("postgresql://", "postgresql+psycopg://").replace(
+            "/postgres?", f"/{name}?"
+        )
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

@@ -33,7 +33,9 @@ def catalogue(upstream: Upstream) -> str:
     Also `only/FORMAT` at providers that speak one format, and `off/model` whose key is not set.
     """
     rows = [
-        provider(name, upstream.address(name), offer(f"test/{name}", "15"), offer(f"pair/{name}", "15"))
+        provider(
+            name, upstream.address(name), offer(f"test/{name}", "15"), offer(f"pair/{name}", "15")
+        )
         for name in BEHAVIOURS
     ]
     second = [offer(f"pair/{name}", "30") for name in BEHAVIOURS]
@@ -47,6 +49,8 @@ def catalogue(upstream: Upstream) -> str:
         provider("keyless", upstream.address("fine"), offer("off/model", "1"), key="TEST_UNSET_KEY")
     )
     rows.append(
-        provider("secret", upstream.address("fine"), offer("test/secret", "1"), key="TEST_SECRET_KEY")
+        provider(
+            "secret", upstream.address("fine"), offer("test/secret", "1"), key="TEST_SECRET_KEY"
+        )
     )
     return "\n".join(rows)
