@@ -25,7 +25,7 @@ class StartError(Exception):
     """The engine cannot start, and says why."""
 
 
-class Refusal(Exception):  # noqa: N818 - not each of them is an error of ours
+class Refusal(Exception):
     """An answer other than audio."""
 
     status = HTTPStatus.BAD_REQUEST
