@@ -6,8 +6,6 @@ learned. It never retries, falls back, prices or logs; every failure is a Provid
 
 from collections.abc import AsyncGenerator
 
-import httpx
-
 from providers.catalog import Catalog, CatalogError, Offer, Price, Provider, read_catalog
 from providers.errors import (
     BrokenOff,
@@ -17,11 +15,9 @@ from providers.errors import (
     RateLimited,
     TimedOut,
 )
-from providers.http import open_client
+from providers.http import Client, open_client
 from providers.speech import Receipt, Sampling, Speech
 from providers.wires import WIRES
-
-Client = httpx.AsyncClient
 
 __all__ = [
     "WIRES",
@@ -47,7 +43,7 @@ __all__ = [
 
 
 def speak(
-    client: httpx.AsyncClient, provider: Provider, offer: Offer, speech: Speech
+    client: Client, provider: Provider, offer: Offer, speech: Speech
 ) -> AsyncGenerator[bytes | Receipt]:
     """The audio of `speech` from `offer`, chunk by chunk; close it (`aclose`) to cancel."""
     return WIRES[provider.wire](client, provider, offer, speech)

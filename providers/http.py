@@ -2,11 +2,11 @@
 
 import re
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from functools import lru_cache
 
 import aiohttp
 import httpx
@@ -60,43 +60,56 @@ _SPELLINGS = {
     "wav": {"audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"},
     "pcm": {"audio/pcm", "audio/l16", "audio/raw", "audio/basic", "audio/x-raw"},
 }
+_HEADERS = {
+    "accept": "*/*",
+    "accept-encoding": "identity",
+    "content-type": "application/json",
+    "user-agent": USER_AGENT,
+}
+_EXTENSIONS = {"timeout": httpx.Timeout(connect=3, read=15, write=10, pool=2).as_dict()}
+_url = lru_cache(maxsize=1024)(httpx.URL)
 _UNSAID = {"", "application/octet-stream", "binary/octet-stream", "audio/*"}
 
 
-def open_client(*, connections: int = 1000) -> httpx.AsyncClient:
-    """One client per process. No cookies, no proxies of the environment, no redirects."""
-    transport = AiohttpTransport(
-        verify=ssl.create_default_context(),
-        trust_env=False,
-        limits=httpx.Limits(max_connections=connections, keepalive_expiry=30),
-    )
-    return httpx.AsyncClient(
-        transport=transport,
-        trust_env=False,
-        follow_redirects=False,
-        cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
-        headers={"accept": "*/*", "accept-encoding": "identity", "user-agent": USER_AGENT},
-        timeout=httpx.Timeout(connect=3, read=15, write=10, pool=2),
-    )
+Client = AiohttpTransport
+
+
+def open_client(*, connections: int = 1000) -> Client:
+    """One per process: httpx's transport itself, without the layers that speech has no use for.
+
+    It follows no redirects, keeps no cookies, reads no proxies from the environment, and inflates
+    nothing. httpx.AsyncClient around it costs a third more for each request.
+    """
+    context = ssl.create_default_context()
+
+    def session() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=30, ssl=context),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+        )
+
+    return AiohttpTransport(verify=context, trust_env=False, client=session)
 
 
 @asynccontextmanager
 async def exchange(
-    client: httpx.AsyncClient, url: str, *, body: object, headers: Mapping[str, str]
-) -> AsyncIterator[httpx.Response]:
+    client: Client, url: str, *, body: object, headers: Mapping[str, str]
+) -> AsyncGenerator[httpx.Response]:
     """POST `body` as JSON and give the open 2xx answer; every other end is a ProviderError.
 
     Errors raised while the caller reads the answer's body are translated here too.
     """
-    request = client.build_request(
+    request = httpx.Request(
         "POST",
-        url,
+        _url(url),
         content=msgspec.json.encode(body),
-        headers={"content-type": "application/json", **headers},
+        headers={**_HEADERS, **headers},
+        extensions=_EXTENSIONS,
     )
     response: httpx.Response | None = None
     try:
-        response = await client.send(request, stream=True)
+        response = await client.handle_async_request(request)
         if not response.is_success:
             raise await _failure(response)
         if response.headers.get("content-encoding", "identity") != "identity":

@@ -5,15 +5,13 @@ Source: OpenAI's OpenAPI document v2.3.0, CreateSpeechRequest.
 
 from collections.abc import AsyncGenerator
 
-import httpx
-
 from providers.catalog import Offer, Provider
-from providers.http import check_content_type, exchange
+from providers.http import Client, check_content_type, exchange
 from providers.speech import Receipt, Speech
 
 
 async def speak(
-    client: httpx.AsyncClient, provider: Provider, offer: Offer, speech: Speech
+    client: Client, provider: Provider, offer: Offer, speech: Speech
 ) -> AsyncGenerator[bytes | Receipt]:
     async with exchange(
         client,
