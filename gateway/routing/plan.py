@@ -177,9 +177,9 @@ def _position(offer: Offer, order: tuple[str, ...]) -> int:
 
 
 def _voices_told(told: list[Exclusion], speech: Speech) -> str:
-    known = sorted(
-        {voice for each in told if each.reason == "voice" for voice in each.offer.voices}
-    )
+    offers = [each.offer for each in told if each.reason == "voice"]
+    others = sorted({voice for offer in offers for voice in offer.voices})
+    known = list(dict.fromkeys([offer.default_voice for offer in offers] + others))
     listed = ", ".join(known[:VOICES_TOLD])
     more = f" and {len(known) - VOICES_TOLD} more" if len(known) > VOICES_TOLD else ""
     return (

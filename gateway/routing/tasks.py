@@ -100,7 +100,7 @@ def resolve(
         if plain.startswith(TASK_PREFIX):
             found = tasks.get(plain.removeprefix(TASK_PREFIX))
             if found is None:
-                listed = ", ".join(sorted(tasks))
+                listed = ", ".join(TASK_PREFIX + each for each in sorted(tasks))
                 raise ModelNotFound(f"there is no task {plain!r}; tasks: {listed}", param="model")
             task = task or found
             models += found.models
