@@ -155,7 +155,11 @@ def _section(
     try:
         return msgspec.convert(table, shape, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{file}: [{name}] or its variables: {error}") from None
+        message, _, path = str(error).partition(" - at `$.")
+        field = path.rstrip("`")
+        variable = variables.get(field, "")
+        place = variable if variable in environ else f"{file}: [{name}] {field}"
+        raise SettingsError(f"{place}: {message}") from None
 
 
 def _aliases(file: Path, tables: Mapping[str, object]) -> dict[str, str]:

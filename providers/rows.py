@@ -135,10 +135,10 @@ class Row:
 
 def read_rows(file: Path, families: dict[str, tuple[str, ...]]) -> Iterator[Row]:
     """Each provider's row of one file; its voice families are added to `families`."""
-    text = file.read_text(encoding="utf-8")
     try:
+        text = file.read_text(encoding="utf-8")
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise CatalogError(f"{file}: {error}") from None
     if unknown := sorted(tables.keys() - {"provider", "voice_families"}):
         raise CatalogError(f"{file}: {unknown[0]!r} is unknown; provider, voice_families are known")

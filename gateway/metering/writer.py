@@ -104,13 +104,21 @@ class _Session:
         try:
             return self._commit(operations)
         except self._errors as error:
-            self.close()
+            self._roll_back()
             if len(operations) > 1:
                 return [self.carry_out([operation])[0] for operation in operations]
             log.error(  # noqa: TRY400  # a dead database would fill the log with its traceback
                 "the ledger could not be written: %s", type(error).__name__
             )
             return [MeteringUnavailable("the ledger's database does not answer", retry_after=2)]
+
+    def _roll_back(self) -> None:
+        """Release what the failed batch locked; drop a connection that cannot even do that."""
+        try:
+            if self._connection is not None:
+                self._connection.rollback()
+        except self._errors:
+            self.close()
 
     def close(self) -> None:
         if self._connection is not None:
