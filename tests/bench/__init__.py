@@ -1,0 +1,1 @@
+"""`make bench`: what the gateway costs, measured through its own front door."""
