@@ -1,1 +1,18 @@
-"""gateway."""
+"""The life of one request, told room by room.
+
+endpoints   `speech` reads the body at the door and answers with what comes back up
+access      turns the bearer key into a Caller
+routing     `tasks` turns a model name into models and a policy; `plan` orders the offers that may
+            speak under the price cap, and notes why each other one may not
+metering    `ledger` holds characters and money and writes the first attempt's intent down, in one
+            durable commit, before anybody is asked
+dispatch    `supervisor` owns the request from here on; `attempts` tries one offer after another;
+            `first_audio` lets nothing through but real audio; `outlet` is what the response reads
+audio       passes bytes on untouched where they are in the wanted format, else decodes and encodes
+            them on the way
+providers   (the other package) speaks the provider's protocol
+metering    settles or voids, in the second durable commit, whatever became of the client
+tracing     writes the whole way down as one trace
+
+`app` joins the rooms, `serve` runs them beside the engine that `engine` keeps alive.
+"""

@@ -1,0 +1,1 @@
+"""The `gateway` command, one file for what belongs together."""
