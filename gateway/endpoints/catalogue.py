@@ -104,7 +104,7 @@ def _offers(routes: Routes, name: str) -> list[Offer]:
     return [offer for known in wanted.models for offer in askable.get(known, ())]
 
 
-def _pricing(price: Price) -> dict[str, str]:
+def pricing(price: Price) -> dict[str, str]:
     """USD per unit of what goes in and what comes out; `per` names the unit."""
     into, out, request = price.rate, 0, 0
     if price.per == "token":
@@ -114,9 +114,7 @@ def _pricing(price: Price) -> dict[str, str]:
     elif price.per == "run":
         into, request = 0, price.rate
     amounts = {"prompt": into, "completion": out, "request": request}
-    return {name: f"{Decimal(pico) / PICO:f}" for name, pico in amounts.items()} | {
-        "per": price.per
-    }
+    return {"per": price.per} | {name: f"{Decimal(n) / PICO:f}" for name, n in amounts.items()}
 
 
 def _model(name: str, offers: list[Offer]) -> dict[str, Any]:
@@ -141,7 +139,7 @@ def _model(name: str, offers: list[Offer]) -> dict[str, Any]:
             "tokenizer": None,
             "instruct_type": None,
         },
-        "pricing": _pricing(price),
+        "pricing": pricing(price),
         "top_provider": {
             "is_moderated": False,
             "context_length": longest,
