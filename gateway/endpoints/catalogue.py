@@ -1,48 +1,57 @@
 """`/models`, `/audio/models`, `/audio/voices`: what is offered, for clients that look first."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 from litestar import Request, get
+from litestar.params import Parameter
 
 from gateway.access.keys import SPEAK
-from gateway.endpoints.state import Gateway, gateway_of
-from gateway.errors import NotFound
-from providers import Catalog, Offer
+from gateway.endpoints.state import Gateway, Routes, gateway_of
+from gateway.errors import ModelNotFound
+from gateway.metering.prices import upper_bound
+from gateway.routing.tasks import TASK_PREFIX, resolve
+from providers import Catalog, Offer, Price
 
 Plain = Request[Any, Any, Any]
 PICO = 10**12
+SINGULAR = ("/v1/model/", "/api/v1/model/")
+# Offers priced in different units are compared by what a page of text may cost at most.
+PAGE = "e" * 1800
 
 
 @get("/models")
-async def models(request: Plain) -> dict[str, Any]:
+async def models(
+    request: Plain,
+    offset: Annotated[int, Parameter(ge=0)] = 0,
+    limit: Annotated[int | None, Parameter(ge=1, le=1000)] = None,
+) -> dict[str, Any]:
     """Every model that somebody can be asked for, then the tasks and aliases."""
     gateway = await _looking(request)
-    routes = gateway.routes
-    data = [_model(name, offers) for name, offers in _askable(routes.catalog).items()]
-    names = [f"task/{name}" for name in routes.tasks] + list(routes.aliases)
-    data += [
-        {"id": name, "object": "model", "created": 0, "owned_by": "voxroute"} for name in names
-    ]
-    return {"object": "list", "data": data, "total_count": len(data), "links": {"next": None}}
+    told = [_model(name, offers) for name, offers in _speaking(gateway.routes).items()]
+    end = len(told) if limit is None else offset + limit
+    more = f"{request.url.path}?offset={end}&limit={limit}" if end < len(told) else None
+    page = told[offset:end]
+    return {"object": "list", "data": page, "total_count": len(told), "links": {"next": more}}
 
 
-@get("/models/{name:path}")
+@get(["/models/{name:path}", "/model/{name:path}"])
 async def model(request: Plain, name: str) -> dict[str, Any]:
-    """One model, by `author/slug`, with its slash encoded or not."""
+    """One model, task or alias, with its slash encoded or not; the singular path wraps it."""
     gateway = await _looking(request)
     name = name.strip("/")
-    offers = _askable(gateway.routes.catalog).get(name)
-    if offers is None:
-        raise NotFound(f"model {name[:100]!r} is not offered here", param="model")
-    return _model(name, offers)
+    offers = _offers(gateway.routes, name)
+    if not offers:
+        raise ModelNotFound(f"no provider can be asked for model {name[:100]!r}", param="model")
+    told = _model(name, offers)
+    return {"data": told} if request.url.path.startswith(SINGULAR) else told
 
 
 @get("/audio/models")
 async def audio_models(request: Plain) -> dict[str, Any]:
     """The models in the shape that speech clients read."""
     gateway = await _looking(request)
-    named = [{"id": name, "name": name} for name in _askable(gateway.routes.catalog)]
+    named = [{"id": name, "name": name} for name in _speaking(gateway.routes)]
     return {"object": "list", "models": named, "data": named}
 
 
@@ -79,16 +88,46 @@ def _askable(catalog: Catalog) -> dict[str, list[Offer]]:
     return {name: offers for name, offers in on.items() if offers}
 
 
+def _speaking(routes: Routes) -> dict[str, list[Offer]]:
+    """Every name that speaks (models, then tasks and aliases), with the offers behind it."""
+    named = _askable(routes.catalog)
+    for name in [*(TASK_PREFIX + task for task in routes.tasks), *routes.aliases]:
+        if offers := _offers(routes, name):
+            named[name] = offers
+    return named
+
+
+def _offers(routes: Routes, name: str) -> list[Offer]:
+    """The offers that a request for `name` may come to; ModelNotFound for a name of nothing."""
+    wanted = resolve((name,), routes.aliases, routes.tasks, routes.catalog)
+    askable = _askable(routes.catalog)
+    return [offer for known in wanted.models for offer in askable.get(known, ())]
+
+
+def pricing(price: Price) -> dict[str, str]:
+    """USD per unit of what goes in and what comes out; `per` names the unit."""
+    into, out, request = price.rate, 0, 0
+    if price.per == "token":
+        into, out = price.input_rate, price.output_rate
+    elif price.per == "second":
+        into, out = 0, price.rate
+    elif price.per == "run":
+        into, request = 0, price.rate
+    amounts = {"prompt": into, "completion": out, "request": request}
+    return {"per": price.per} | {name: f"{Decimal(n) / PICO:f}" for name, n in amounts.items()}
+
+
 def _model(name: str, offers: list[Offer]) -> dict[str, Any]:
-    """A model as OpenAI and OpenRouter list it; the price is the cheapest offer's per character."""
-    priced = [offer.price.rate for offer in offers if offer.price.per in {"character", "free"}]
-    prompt = f"{Decimal(min(priced, default=0)) / PICO:f}"
+    """A model as OpenAI and OpenRouter list it, at the cheapest price of who is asked first."""
+    first = [offer.price for offer in offers if offer.model == offers[0].model]
+    price = min(first, key=lambda each: upper_bound(each, PAGE))
+    own = name == offers[0].model
     longest = max((offer.max_characters or 0 for offer in offers), default=0) or None
     return {
         "id": name,
         "object": "model",
         "created": 0,
-        "owned_by": name.partition("/")[0],
+        "owned_by": name.partition("/")[0] if own else "voxroute",
         "canonical_slug": name,
         "name": name,
         "description": "",
@@ -100,7 +139,7 @@ def _model(name: str, offers: list[Offer]) -> dict[str, Any]:
             "tokenizer": None,
             "instruct_type": None,
         },
-        "pricing": {"prompt": prompt, "completion": "0"},
+        "pricing": pricing(price),
         "top_provider": {
             "is_moderated": False,
             "context_length": longest,

@@ -1,0 +1,1 @@
+"""Clients as people use them, against the running gateway on both databases."""
