@@ -148,6 +148,12 @@ class Unavailable(GatewayError):
     error_type = "no_provider"
 
 
+class NoProvider(Unavailable):
+    """Every offer's provider is switched off, which no repeat will change."""
+
+    should_retry = False
+
+
 class Draining(Unavailable):
     """The gateway is about to stop."""
 

@@ -109,7 +109,9 @@ class SpeechBody(msgspec.Struct, frozen=True):
 TOLERATED = frozenset(
     {
         "backend",
+        "cfg_weight",
         "download_format",
+        "exaggeration",
         "extra_body",
         "input_references",
         "lang_code",

@@ -10,7 +10,7 @@ from gateway.errors import (
     ConstraintFiltered,
     GatewayError,
     InvalidRequest,
-    Unavailable,
+    NoProvider,
 )
 from gateway.metering.prices import upper_bound, usd
 from gateway.routing.policies import SORT_KEYS, Candidate, Policy
@@ -91,7 +91,9 @@ def explain(plan: Plan, speech: Speech) -> GatewayError:
     by_reason = {each.reason: each for each in told}
     if not told:
         off = "; ".join(f"{each.offer.provider}: {each.detail}" for each in plan.exclusions)
-        return Unavailable(f"no provider can be asked for this model ({off})", param="model")
+        return NoProvider(
+            f"no provider can be asked for this model ({off})", param="model", retry_after=60
+        )
     if "voice" in by_reason:
         return InvalidRequest(_voices_told(told, speech), param="voice")
     if "long" in by_reason:
