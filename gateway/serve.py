@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -63,6 +64,9 @@ async def _listen(  # noqa: PLR0913, PLR0917  # everything that a running server
     keeper: EngineKeeper | None,
     key: str | None,
 ) -> None:
+    # What is loaded by now stays for good: the collector need not walk through it at every turn.
+    gc.collect()
+    gc.freeze()
     server = Server(
         app,
         address=settings.server.host,
