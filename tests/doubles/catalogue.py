@@ -1,8 +1,9 @@
-"""A catalogue of test offers: each behaviour of the upstream as a provider, each with a fallback."""
+"""A catalogue of test offers: each behaviour of the upstream as a provider, with a fallback."""
 
 from tests.doubles.upstream import BEHAVIOURS, Upstream
 
 SIX = '{ mp3 = "mp3", opus = "opus", aac = "aac", flac = "flac", wav = "wav", pcm = "pcm" }'
+SOURCE = 'source = "test", as_of = "2026-11-22"'
 
 
 def offer(model: str, usd_per_million: str, *more: str, formats: str = SIX) -> str:
@@ -13,8 +14,7 @@ def offer(model: str, usd_per_million: str, *more: str, formats: str = SIX) -> s
             'upstream = "m"',
             'voices = ["test-voice", "alloy"]',
             f"formats = {formats}",
-            f'price = {{ per = "character", usd_per_million = "{usd_per_million}", '
-            'source = "test", as_of = "2026-11-22" }',
+            f'price = {{ per = "character", usd_per_million = "{usd_per_million}", {SOURCE} }}',
             *more,
         ]
     )

@@ -1,4 +1,4 @@
-"""Sound to send and ways to look at what came: made and read with PyAV, apart from our own codecs."""
+"""Sound to send and ways to look at what came: made and read with PyAV, not our own codecs."""
 
 import io
 import math
