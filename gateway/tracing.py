@@ -4,6 +4,7 @@ The request's span lives as long as the request; its children are written down f
 times when it ends. Exporting happens in a background thread that drops what it cannot keep up with.
 """
 
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from opentelemetry.trace import (
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
+CLOSE_SECONDS = 3.0
 Attributes = Mapping[str, AttributeValue | None]
 
 
@@ -49,6 +51,7 @@ class Tracing:
                 {"service.name": environ.get("OTEL_SERVICE_NAME", "voxroute")}
             ),
             sampler=None if exporting else ALWAYS_OFF,
+            shutdown_on_exit=False,
         )
         if exporting:
             self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
@@ -61,8 +64,10 @@ class Tracing:
         return Trace(self, name, parent)
 
     def close(self) -> None:
-        """Send what waits, for at most the exporter's own time limit."""
-        self._provider.shutdown()
+        """Send what waits, for a few seconds at most: a collector that hangs holds nobody up."""
+        closing = threading.Thread(target=self._provider.shutdown, daemon=True)
+        closing.start()
+        closing.join(CLOSE_SECONDS)
 
 
 class Trace:
