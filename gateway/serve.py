@@ -18,7 +18,7 @@ from granian.server.embed import Server
 from litestar import Litestar
 from sqlalchemy import func, select
 
-from gateway.access.keys import MANAGE, SPEAK, key_hash, label, new_key
+from gateway.access.keys import MANAGE, SPEAK, key_hash, label, new_key, plausible
 from gateway.app import create_app, read_routes
 from gateway.endpoints.state import Gateway
 from gateway.engine import EngineKeeper
@@ -122,6 +122,8 @@ async def first_key(settings: Settings, gateway: Gateway) -> str | None:
         known = (await connection.execute(wanted)).one_or_none()
     if made and (given is None or known is not None):
         return None
+    if given is not None and not plausible(given):
+        raise SettingsError("GATEWAY_ADMIN_KEY begins like a key of ours and is not one")
     key = given or new_key()
     now = int(time.time() * 1000)
     scopes = f"{SPEAK} {MANAGE}"

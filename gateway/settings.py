@@ -6,15 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 Shape = TypeVar("Shape")
+Port = Annotated[int, Meta(ge=1, le=65_535)]
+Count = Annotated[int, Meta(ge=1)]
+# A day is for ever here, and less than what a clock can add up.
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 # Spellings of design.md section 8 that do not follow GATEWAY_<SECTION>_<FIELD>.
 _SHORT = {"GATEWAY_HOST": "GATEWAY_SERVER_HOST", "GATEWAY_PORT": "GATEWAY_SERVER_PORT"}
 SHORTEST_ADMIN_KEY = 32
+LONGEST_ADMIN_KEY = 512
 _WEAK = {"changeme", "password", "secret", "admin", "default", "example", "sk-1234"}
 
 
@@ -27,9 +33,9 @@ class Server:
     """Where the gateway listens and what it lets in."""
 
     host: str = "127.0.0.1"
-    port: int = 8000
-    max_body_bytes: int = 1024 * 1024
-    drain_seconds: float = 30.0
+    port: Port = 8000
+    max_body_bytes: Count = 1024 * 1024
+    drain_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 30.0
     public_catalogue: bool = False
     """Whether /models and /audio/voices answer without a key beyond loopback."""
 
@@ -49,22 +55,22 @@ class EmbeddedVoice:
     provider: str = "local"
     """The catalogue's row that it answers for."""
     model: str = "espeak-ng"
-    workers: int = 2
+    workers: Count = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
     """How long a request may take, and how often it may be tried."""
 
-    first_audio_seconds: float = 20.0
+    first_audio_seconds: Seconds = 20.0
     """From request to first audio over all attempts; `deadline_ms` in a body replaces it."""
-    attempt_seconds: float = 8.0
+    attempt_seconds: Seconds = 8.0
     """To first audio within one attempt."""
-    clip_seconds: float = 600.0
+    clip_seconds: Seconds = 600.0
     """From request to the last byte."""
-    stall_seconds: float = 20.0
+    stall_seconds: Seconds = 20.0
     """How long a client may take nothing before it counts as gone."""
-    attempts: int = 3
+    attempts: Count = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +107,16 @@ _SECTIONS = {
 
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read gateway.toml of GATEWAY_CONFIG (or the shipped one) and lay the variables over it."""
-    environ = {_SHORT.get(name, name): value for name, value in environ.items()}
+    # An empty variable is an unset one; a short spelling, which the command line uses, wins.
+    environ = {name: value for name, value in environ.items() if value}
+    environ |= {long: environ[short] for short, long in _SHORT.items() if short in environ}
     config = shipped("config", environ.get("GATEWAY_CONFIG"))
+    if not config.is_dir():
+        raise SettingsError(f"GATEWAY_CONFIG: there is no folder {config}")
     file = config / "gateway.toml"
     try:
         tables = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file}: {error}") from None
     if unknown := sorted(tables.keys() - _SECTIONS.keys() - {"aliases"}):
         known = ", ".join([*_SECTIONS, "aliases"])
@@ -164,18 +174,31 @@ def _section(
 
 def _aliases(file: Path, tables: Mapping[str, object]) -> dict[str, str]:
     try:
-        return msgspec.convert(tables.get("aliases", {}), dict[str, str])
+        aliases = msgspec.convert(tables.get("aliases", {}), dict[str, str])
     except msgspec.ValidationError as error:
         raise SettingsError(f"{file}: [aliases] {error}") from None
+    for alias in aliases:
+        name, passed = alias, set[str]()
+        while name in aliases:
+            if name in passed:
+                raise SettingsError(f"{file}: [aliases] {alias} leads back to {name}")
+            passed.add(name)
+            name = aliases[name]
+    return aliases
 
 
 def _admin_key(key: str | None) -> str | None:
     if not key:
         return None
     letters = key.lower()
+    if len(key) > LONGEST_ADMIN_KEY or not (key.isascii() and key.isprintable()) or " " in key:
+        raise SettingsError(
+            f"GATEWAY_ADMIN_KEY must be at most {LONGEST_ADMIN_KEY} plain characters without spaces"
+        )
     if (
         len(key) < SHORTEST_ADMIN_KEY
         or len(set(key)) < SHORTEST_ADMIN_KEY // 4
+        or key in (key + key)[1:-1]  # the same few letters over and over
         or any(letters.startswith(word) for word in _WEAK)
     ):
         raise SettingsError(

@@ -5,6 +5,7 @@ closing live spans on the way costs three times as much. Exporting happens in a 
 that drops what it cannot keep up with.
 """
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from opentelemetry.trace import (
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
+CLOSE_SECONDS = 3.0
 Attributes = Mapping[str, AttributeValue | None]
 _SCOPE = InstrumentationScope("voxroute")
 _UNSET = Status(StatusCode.UNSET)
@@ -56,6 +58,7 @@ class Tracing:
                 {"service.name": environ.get("OTEL_SERVICE_NAME", "voxroute")}
             ),
             sampler=None if exporting else ALWAYS_OFF,
+            shutdown_on_exit=False,
         )
         self._processor = BatchSpanProcessor(OTLPSpanExporter()) if exporting else None
         self._propagator = TraceContextTextMapPropagator()
@@ -83,9 +86,11 @@ class Tracing:
         return self._provider.resource
 
     def close(self) -> None:
-        """Send what waits, for at most the exporter's own time limit."""
+        """Send what waits, for a few seconds at most: a collector that hangs holds nobody up."""
         if self._processor is not None:
-            self._processor.shutdown()  # type: ignore[no-untyped-call]  # the SDK has no annotation
+            closing = threading.Thread(target=self._processor.shutdown, daemon=True)
+            closing.start()
+            closing.join(CLOSE_SECONDS)
 
     def _context(
         self, name: str, context: Context | None, parent: SpanContext | None

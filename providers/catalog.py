@@ -4,12 +4,15 @@ An unknown field or wire, a duplicate or a bad value stops the start with file, 
 A row whose key variable is not set is off, and says so.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from providers.rows import CatalogError, OfferRow, Price, ProviderRow, read_rows
+import httpx
+
+from providers.rows import CatalogError, Family, OfferRow, Price, Row, read_rows
 
 __all__ = ["Catalog", "CatalogError", "Offer", "Price", "Provider", "read_catalog"]
 
@@ -103,40 +106,53 @@ def read_catalog(
     """Read and check every file; `addresses` says where a provider that we started ourselves is."""
     providers: dict[str, Provider] = {}
     offers: dict[str, Offer] = {}
-    families: dict[str, tuple[str, ...]] = {}
+    families: dict[str, Family] = {}
     for file in files:
-        for row in read_rows(file, families):
+        here, rows = read_rows(file)
+        families |= {family.voice: family for family in here}
+        for row in rows:
             if row.values.wire not in wires:
                 row.fail("wire", f"{row.values.wire!r} is not one of {', '.join(sorted(wires))}")
             if row.values.name in providers:
                 row.fail("name", f"{row.values.name!r} stands twice")
-            provider = _provider(row.values, environ, addresses or {})
-            providers[provider.name] = provider
-            for number, offer_row in enumerate(row.values.offer):
-                offer = _offer(provider.name, offer_row)
-                if offer.name in offers:
-                    row.fail("model", f"{offer.model!r} stands twice", offer=number)
-                if offer.default_voice not in offer.voices:
-                    wrong = f"{offer.default_voice!r} is not among voices"
-                    row.fail("default_voice", wrong, offer=number)
-                offers[offer.name] = offer
+            providers[row.values.name] = _provider(row, environ, addresses or {})
+            offers |= _offers(row)
+    _check_families(families.values(), offers.values())
     models: dict[str, tuple[Offer, ...]] = {}
     for offer in offers.values():
         models[offer.model] = (*models.get(offer.model, ()), offer)
     return Catalog(
-        MappingProxyType(providers), MappingProxyType(models), MappingProxyType(families)
+        MappingProxyType(providers),
+        MappingProxyType(models),
+        MappingProxyType({family.voice: family.kin for family in families.values()}),
     )
 
 
-def _provider(
-    row: ProviderRow, environ: Mapping[str, str], addresses: Mapping[str, str]
-) -> Provider:
-    override = environ.get(f"GATEWAY_PROVIDER_{row.name.upper().replace('-', '_')}_ADDRESS")
+def _check_families(families: Iterable[Family], offers: Iterable[Offer]) -> None:
+    """A name that no offer has is a slip of the pen, which would silently change a voice."""
+    known = {voice for offer in offers for voice in offer.voices}
+    for family in families:
+        for voice in family.kin:
+            if voice not in known:
+                wrong = f"voice_families: {family.voice}: no offer has a voice {voice!r}"
+                raise CatalogError(f"{family.file}:{family.line}: {wrong}")
+
+
+def _provider(place: Row, environ: Mapping[str, str], addresses: Mapping[str, str]) -> Provider:
+    row = place.values
+    variable = f"GATEWAY_PROVIDER_{re.sub(r'[.-]', '_', row.name).upper()}_ADDRESS"
+    override = environ.get(variable)
     address = (override or addresses.get(row.name) or row.address).rstrip("/")
-    secret = environ.get(row.key) if row.key else None
+    # It may be empty, until the gateway has started what it stands for.
+    if address and (wrong := _wrong_address(address)):
+        # What is wrong with an address may be a password inside it, so it is not shown.
+        place.fail("address", f"{variable if override else 'it'} {wrong}")
+    secret = environ.get(row.key, "").strip() if row.key else None
     off = None
     if row.key and not secret:
         off = f"{row.key} is not set"
+    elif secret and not (secret.isascii() and secret.isprintable()):
+        off = f"{row.key} holds what no header can carry"
     elif not address:
         off = "it has no address"
     return Provider(
@@ -150,6 +166,37 @@ def _provider(
         extra=MappingProxyType(row.extra),
         off=off,
     )
+
+
+def _wrong_address(address: str) -> str | None:
+    """What makes it no base address, in words."""
+    try:
+        url = httpx.URL(address)
+        url.host.encode("idna")
+    except (httpx.InvalidURL, ValueError):
+        return "is not a URL"
+    if (url.port or 0) >= 2**16:
+        return "has no such port"
+    if url.scheme not in {"http", "https"} or not url.host:
+        return "must begin with http:// or https:// and name a host"
+    if url.userinfo:
+        return "must not carry a user or password; name a key variable instead"
+    if url.query or url.fragment or not address.isprintable() or " " in address:
+        return "must be a plain base address, without query, fragment or spaces"
+    return None
+
+
+def _offers(row: Row) -> dict[str, Offer]:
+    offers: dict[str, Offer] = {}
+    for number, offer_row in enumerate(row.values.offer):
+        offer = _offer(row.values.name, offer_row)
+        if offer.name in offers:
+            row.fail("model", f"{offer.model!r} stands twice", offer=number)
+        if offer.default_voice not in offer.voices:
+            wrong = f"{offer.default_voice!r} is not among voices"
+            row.fail("default_voice", wrong, offer=number)
+        offers[offer.name] = offer
+    return offers
 
 
 def _offer(provider: str, row: OfferRow) -> Offer:

@@ -2,8 +2,8 @@
 
 ProviderError
 ├── Unreachable        nothing was sent: DNS, connect, TLS, no free connection
-├── TimedOut           sent, and no answer (or no next byte) in time
-├── Overloaded         408, 409, 5xx: its trouble, not ours; may say how long to wait
+├── TimedOut           sent, and no answer (or no next byte) in time; 408
+├── Overloaded         409, 5xx, no readable answer: its trouble, not ours; may say how long to wait
 ├── RateLimited        429: this credential must pause
 ├── QuotaExhausted     402, or money trouble told by body: this credential is empty
 ├── CredentialRefused  401, 403: never shown as the client's own 401

@@ -1,9 +1,10 @@
 """The one way out: opens the HTTP client, sends one request, and translates whatever happens."""
 
+import asyncio
+import contextlib
 import re
 import ssl
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -30,6 +31,8 @@ from providers.errors import (
 USER_AGENT = "voxroute/0.1"
 LONGEST_WAIT = 120.0
 LARGEST_ERROR_BODY = 64 * 1024
+ERROR_BODY_SECONDS = 1.0
+LONGEST_ID = 200
 
 _BY_STATUS: dict[int, type[ProviderError]] = {
     400: Refused,
@@ -60,6 +63,7 @@ _SPELLINGS = {
     "wav": {"audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"},
     "pcm": {"audio/pcm", "audio/l16", "audio/raw", "audio/basic", "audio/x-raw"},
 }
+RATES = range(8_000, 192_001)
 _HEADERS = {
     "accept": "*/*",
     "accept-encoding": "identity",
@@ -92,7 +96,7 @@ def open_client(*, connections: int = 1000) -> Client:
     return AiohttpTransport(verify=context, trust_env=False, client=session)
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def exchange(
     client: Client, url: str, *, body: object, headers: Mapping[str, str]
 ) -> AsyncGenerator[httpx.Response]:
@@ -122,6 +126,31 @@ async def exchange(
             await response.aclose()
 
 
+async def chunks(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The answer's body as it comes; TimedOut when nothing comes for the client's read limit.
+
+    The transport's own clock stops at a malformed chunk, and its reader then waits for ever.
+    """
+    limit = response.request.extensions["timeout"]["read"]
+    pieces = response.aiter_raw()
+    while True:
+        try:
+            async with asyncio.timeout(limit):
+                piece = await anext(pieces)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise TimedOut("silent in the middle of the audio") from None
+        yield piece
+
+
+def upstream_id(response: httpx.Response) -> str | None:
+    """The provider's own name for the request, if it gives one that can be kept."""
+    headers = response.headers
+    name = headers.get("x-generation-id") or headers.get("x-request-id") or ""
+    return name if name.isascii() and name.isprintable() and 0 < len(name) <= LONGEST_ID else None
+
+
 def check_content_type(response: httpx.Response, wanted: str) -> int | None:
     """Refuse an answer that plainly is not `wanted`; give the sample rate (Hz) if it names one."""
     kind, _, parameters = response.headers.get("content-type", "").partition(";")
@@ -132,8 +161,8 @@ def check_content_type(response: httpx.Response, wanted: str) -> int | None:
             "another content type",
         )
         raise NotAudio(f"{seen} instead of {wanted}", status=response.status_code)
-    rate = re.search(r"rate=(\d{4,6})", parameters)
-    return int(rate[1]) if rate else None
+    rate = re.search(r"\brate=\"?(\d{4,6})\b", parameters)
+    return int(rate[1]) if rate and int(rate[1]) in RATES else None
 
 
 async def _failure(response: httpx.Response) -> ProviderError:
@@ -149,34 +178,43 @@ async def _failure(response: httpx.Response) -> ProviderError:
 
 
 async def _beginning(response: httpx.Response) -> bytes:
+    """What comes soon of an error's body; its status counts even when that breaks off or hangs."""
     body = b""
-    async for chunk in response.aiter_raw():
-        body += chunk
-        if len(body) > LARGEST_ERROR_BODY:
-            break
+    with contextlib.suppress(httpx.HTTPError, aiohttp.ClientError, TimeoutError):
+        async with asyncio.timeout(ERROR_BODY_SECONDS):
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) > LARGEST_ERROR_BODY:
+                    break
     return body
 
 
 def _error_code(body: bytes) -> str | None:
-    """The provider's own code out of the shapes in use: {"error": {...}} and {"detail": ...}."""
+    """The provider's own code out of the shapes in use: {"error": {...}} and {"detail": ...}.
+
+    Only what is a single word counts: a sentence may hold the key or the text that was sent.
+    """
     try:
         answer = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if not isinstance(answer, dict):
         return None
-    inner = answer.get("error", answer.get("detail", answer))
-    if isinstance(inner, dict):
-        inner = inner.get("code") or inner.get("status") or inner.get("type")
-    code = re.sub(r"[^A-Za-z0-9_.-]", "", str(inner or ""))[:64]
-    return code or None
+    inner = answer.get("error") or answer.get("detail") or answer
+    named = (
+        [inner.get(name) for name in ("code", "status", "type")]
+        if isinstance(inner, dict)
+        else [inner]
+    )
+    words = (str(each) for each in named if isinstance(each, str | int) and each)
+    return next((word for word in words if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", word)), None)
 
 
 def _wait(headers: httpx.Headers) -> float | None:
     """Retry-After as seconds, date or milliseconds; dates are read against the answer's own."""
-    if milliseconds := headers.get("retry-after-ms"):
-        seconds = _number(milliseconds)
-        return None if seconds is None else min(seconds / 1000, LONGEST_WAIT)
+    milliseconds = _number(headers.get("retry-after-ms", ""))
+    if milliseconds is not None:
+        return min(milliseconds / 1000, LONGEST_WAIT)
     after = headers.get("retry-after")
     if not after:
         return None
@@ -188,7 +226,7 @@ def _wait(headers: httpx.Headers) -> float | None:
 
 
 def _number(text: str) -> float | None:
-    return float(text) if re.fullmatch(r"\d{1,9}(\.\d+)?", text.strip()) else None
+    return float(text) if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text.strip()) else None
 
 
 def _date(text: str) -> datetime | None:

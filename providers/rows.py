@@ -5,9 +5,9 @@ msgspec checks the shape; what it finds is told with file, line and row, because
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -19,6 +19,7 @@ MILLION = 10**6
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
 Model = Annotated[str, msgspec.Meta(pattern=r"^[^/\s:]+/[^/\s:]+$", max_length=128)]
+Voice = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 FormatName = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 Unit = Literal["character", "byte", "token", "second", "run", "free"]
 
@@ -90,7 +91,7 @@ class OfferRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     model: Model
     upstream: str
-    voices: Annotated[list[str], msgspec.Meta(min_length=1)]
+    voices: Annotated[list[Voice], msgspec.Meta(min_length=1)]
     formats: Annotated[dict[FormatName, str], msgspec.Meta(min_length=1)]
     price: PriceRow
     default_voice: str | None = None
@@ -126,72 +127,121 @@ class Row:
     number: int
 
     def fail(self, field: str, reason: str, *, offer: int | None = None) -> NoReturn:
-        line = _line(self.lines, self.number, offer, field)
+        line = _line(self.lines, self.number, offer, (field,))
         place = f"provider {self.values.name!r}"
         if offer is not None:
             place += f", offer {self.values.offer[offer].model!r}"
         raise CatalogError(f"{self.file}:{line}: {place}: {field}: {reason}")
 
 
-def read_rows(file: Path, families: dict[str, tuple[str, ...]]) -> Iterator[Row]:
-    """Each provider's row of one file; its voice families are added to `families`."""
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A voice name, the names of its kin, and where that is said."""
+
+    voice: str
+    kin: tuple[str, ...]
+    file: Path
+    line: int
+
+
+def read_rows(file: Path) -> tuple[list[Family], list[Row]]:
+    """The voice families and the providers' rows of one file."""
     try:
         text = file.read_text(encoding="utf-8")
         tables = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise CatalogError(f"{file}: {error}") from None
-    if unknown := sorted(tables.keys() - {"provider", "voice_families"}):
-        raise CatalogError(f"{file}: {unknown[0]!r} is unknown; provider, voice_families are known")
-    try:
-        families |= msgspec.convert(tables.get("voice_families", {}), dict[str, tuple[str, ...]])
-    except msgspec.ValidationError as error:
-        raise CatalogError(f"{file}: voice_families: {error}") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise CatalogError(f"{file}:{line}: not UTF-8") from None
+    except OSError as error:
+        raise CatalogError(f"{file}: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r"\(at line (\d+)", str(error))
+        line = int(found[1]) if found else len(text.splitlines())
+        raise CatalogError(f"{file}:{line}: {error}") from None
     lines = text.splitlines()
-    for number, table in enumerate(tables.get("provider", [])):
-        yield Row(_row(file, lines, number, table), file, lines, number)
+    if unknown := sorted(tables.keys() - {"provider", "voice_families"}):
+        line = _first(lines, rf"\[*\s*{re.escape(unknown[0])}\b")
+        known = "provider and voice_families are known"
+        raise CatalogError(f"{file}:{line}: {unknown[0]!r} is unknown; {known}")
+    providers = tables.get("provider", [])
+    if not isinstance(providers, list):
+        line = _first(lines, r"\[?\s*provider\b")
+        raise CatalogError(f"{file}:{line}: provider: a row begins with [[provider]]")
+    return _families(file, lines, tables.get("voice_families", {})), [
+        Row(_row(file, lines, number, table), file, lines, number)
+        for number, table in enumerate(providers)
+    ]
 
 
-def _row(file: Path, lines: list[str], number: int, table: dict[str, Any]) -> ProviderRow:
+def _families(file: Path, lines: list[str], table: object) -> list[Family]:
+    start = _first(lines, r"\[voice_families\]")
+    try:
+        families = msgspec.convert(table, dict[str, tuple[str, ...]])
+    except msgspec.ValidationError as error:
+        raise CatalogError(f"{file}:{start}: voice_families: {error}") from None
+    return [
+        Family(voice, kin, file, _first(lines, rf"\"?{re.escape(voice)}\"?\s*=", after=start))
+        for voice, kin in families.items()
+    ]
+
+
+def _row(file: Path, lines: list[str], number: int, table: object) -> ProviderRow:
     try:
         return msgspec.convert(table, ProviderRow)
     except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$")
+        message, *at = re.split(r" - at `(?:key` in `)?\$", str(error))
+        path = "".join(at)
         offer = re.match(r"\.offer\[(\d+)\]", path)
-        unknown = re.search(r"unknown field `(\w+)`", message)
-        field = unknown[1] if unknown else (re.findall(r"\.([a-z_]+)", path) or ["name"])[-1]
-        line = _line(lines, number, int(offer[1]) if offer else None, field)
-        place = f"provider {table.get('name', f'number {number + 1}')!r}"
-        if offer:
-            row = table["offer"][int(offer[1])]
-            place += f", offer {row.get('model', 'without a model')!r}"
-        raise CatalogError(f"{file}:{line}: {place}: {field}: {message}") from None
+        named = re.search(r"(?:unknown|required) field `(\w+)`", message)
+        fields = [*re.findall(r"\.([a-z_]+)", path), *([named[1]] if named else [])]
+        line = _line(lines, number, int(offer[1]) if offer else None, fields)
+        place = f"provider {_named(table, 'name', number)}"
+        if offer and isinstance(table, dict):
+            row = int(offer[1])
+            place += f", offer {_named(table['offer'][row], 'model', row)}"
+        field = f"{fields[-1]}: " if fields else ""
+        raise CatalogError(f"{file}:{line}: {place}: {field}{message}") from None
 
 
-def _line(lines: list[str], provider: int, offer: int | None, field: str) -> int:
-    """The line of `field` in the given row, or of the row itself (TOML keeps tables in order)."""
-    seen_providers, seen_offers, start = -1, -1, 1
+def _named(table: object, field: str, number: int) -> str:
+    name = table.get(field) if isinstance(table, dict) else None
+    return f"number {number + 1}" if name is None else repr(name)
+
+
+def _line(lines: list[str], provider: int, offer: int | None, fields: Sequence[str]) -> int:
+    """The line of the last of `fields` that stands in the given row, or of the row itself.
+
+    TOML keeps tables in order, so the row is found by counting heads.
+    """
+    wanted = (provider, -1 if offer is None else offer)
+    at, found, depth = (-1, -1), 0, -1
     for number, line in enumerate(lines, start=1):
-        stripped = line.strip()
-        if stripped.startswith("[[provider]]"):
-            seen_providers, seen_offers = seen_providers + 1, -1
-            start = number if seen_providers == provider else start
-        elif stripped.startswith("[[provider.offer]]"):
-            seen_offers += 1
-            start = number if (seen_providers, seen_offers) == (provider, offer) else start
-        here = seen_providers == provider and (offer is None or seen_offers == offer)
-        if here and re.match(rf"{re.escape(field)}\s*=", stripped):
-            return number
-    return start
+        head = re.match(r"\s*\[\[\s*provider\s*(\.\s*offer\s*)?\]\]", line)
+        if head:
+            at = (at[0], at[1] + 1) if head[1] else (at[0] + 1, -1)
+            found = number if at == wanted else found
+        name = re.match(r"\s*\[*\s*(?:provider\.(?:offer\.)?)?([\w-]+)\s*[\]=]", line)
+        if at == wanted and not head and name and name[1] in fields[depth + 1 :]:
+            depth = fields.index(name[1], depth + 1)
+            found = number
+    if not found and offer is not None:  # offers written inside their provider's own table
+        return _line(lines, provider, None, ["offer"])
+    return found or 1
+
+
+def _first(lines: list[str], pattern: str, after: int = 1) -> int:
+    """The first line, at or below `after`, that begins so; `after` when there is none."""
+    numbers = range(after, len(lines) + 1)
+    return next((n for n in numbers if re.match(rf"\s*{pattern}", lines[n - 1])), after)
 
 
 def _pico(usd: str | None, units: int) -> int:
     """Decimal USD for `units` units -> whole pico-USD for one."""
     if usd is None:
         return 0
-    try:
-        exact = Decimal(usd) * PICO / units
-    except InvalidOperation:
-        raise ValueError(f"{usd!r} is not a decimal number of USD") from None
-    if exact < 0 or exact != exact.to_integral_value():
-        raise ValueError(f"{usd!r} is below zero or finer than a pico-USD per unit")
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,30})?", usd):
+        raise ValueError(f"{usd!r} is not a decimal number of USD, zero or more")
+    exact = Fraction(usd) * PICO / units
+    if exact.denominator != 1:
+        raise ValueError(f"{usd!r} is finer than a pico-USD per unit")
     return int(exact)

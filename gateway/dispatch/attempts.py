@@ -75,7 +75,8 @@ class Attempts:
         offer, bound = self.choice.offer, self.choice.bound_nano
         if not self.whole:
             return bound
-        return actual(offer.price, self._job.speech.text, round(self.seconds * 1000), bound)
+        speech, spoken_ms = self._job.speech, round(self.seconds * 1000)
+        return actual(offer.price, speech.text, spoken_ms, bound, speech.instructions)
 
     async def run(self) -> None:
         """Speak; raises Abandoned, or what the caller is to be told."""

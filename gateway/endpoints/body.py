@@ -4,21 +4,28 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
 from gateway.endpoints.decoding import decode, wrong
-from gateway.routing.policies import Policy
+from gateway.routing.policies import POLICIES, Policy
 from gateway.routing.preferences import Preferences, PriceCap
 from providers import Sampling, Speech
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
+VoiceName = Annotated[str, Meta(max_length=200)]
+TaskName = Annotated[str, Meta(max_length=150)]
 Text256 = Annotated[str, Meta(max_length=256)]
 FormatName = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 SampleRate = Literal[8000, 12000, 16000, 22050, 24000, 32000, 44100, 48000]
 Money = str | int | float
+MOST_USD = 10**9
+FINEST_USD = 30
+"""How many decimals an amount of USD may have."""
+MOST_SAMPLED = 2**31 - 1
+"""A provider's own JSON may have no room for more."""
 RATES_OF_OPUS = (8000, 12000, 16000, 24000, 48000)
 PCM_RATE = 24_000
 
@@ -40,8 +47,8 @@ class InputTurn(msgspec.Struct, frozen=True):
     """`input` as a list."""
 
     text: str
-    voice: str | None = None
-    instructions: str | None = None
+    voice: VoiceName | None = None
+    instructions: Annotated[str, Meta(max_length=4096)] | None = None
 
 
 class ContextTurn(msgspec.Struct, frozen=True):
@@ -67,7 +74,7 @@ class ProviderBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     require_parameters: bool | None = None
     data_collection: Literal["allow", "deny"] | None = None
     zdr: bool | None = None
-    voices: dict[str, str] | None = None
+    voices: dict[str, VoiceName] | None = None
     voice_switch: Literal["never", "mapped", "any"] | None = None
     hedge: bool | None = None
     options: dict[str, dict[str, Any]] | None = None
@@ -78,7 +85,7 @@ class SpeechBody(msgspec.Struct, frozen=True):
 
     model: Name
     input: str | list[InputTurn]
-    voice: str | VoiceId | None = None
+    voice: VoiceName | VoiceId | None = None
     models: list[Name] | None = None
     response_format: FormatName | FormatMap | None = None
     speed: Annotated[float, Meta(ge=0.25, le=4.0)] | None = None
@@ -86,15 +93,15 @@ class SpeechBody(msgspec.Struct, frozen=True):
     stream_format: Literal["audio", "sse"] | None = None
     seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
-    top_k: Annotated[int, Meta(ge=0)] | None = None
+    top_k: Annotated[int, Meta(ge=0, le=MOST_SAMPLED)] | None = None
     top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
     min_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     repetition_penalty: Annotated[float, Meta(gt=0, le=2)] | None = None
-    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1, le=MOST_SAMPLED)] | None = None
     stop: str | list[str] | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
-    task: str | None = None
+    task: TaskName | None = None
     context: list[ContextTurn] | None = None
     session_id: Text256 | None = None
     user: Text256 | None = None
@@ -124,6 +131,20 @@ TOLERATED = frozenset(
         "volume_multiplier",
     }
 )
+_FORMATS, _RATES = ", ".join(get_args(FormatName)), ", ".join(map(str, get_args(SampleRate)))
+_ALLOWED = {
+    "response_format": f'{_FORMATS}, or {{"type": ..., "sample_rate": ...}}',
+    "response_format.type": _FORMATS,
+    "response_format.sample_rate": _RATES,
+    "speed": "0.25 to 4.0",
+    "stream_format": "audio, sse",
+    "cache": "default, bypass, only",
+    "provider.sort": ", ".join(POLICIES),
+    "provider.data_collection": "allow, deny",
+    "provider.voice_switch": "never, mapped, any",
+    "input": "text, or a list of turns, each with a text",
+    "voice": 'a name of at most 200 characters, or {"id": ...}',
+}
 _KNOWN = frozenset(SpeechBody.__struct_fields__) | TOLERATED
 _decoder = msgspec.json.Decoder(SpeechBody)
 _SPOKEN = ("L", "N", "Sc", "Sm")
@@ -149,9 +170,10 @@ def read_body(content: bytes, *, default_format: FormatName, strict: bool) -> Re
 
     strict: unknown fields are refused by name, as OpenAI does.
     """
-    body = decode(content, _decoder)
+    body = decode(content, _decoder, _ALLOWED)
     if strict:
         _refuse_unknown(content)
+    _check_names(body)
     wanted = body.response_format or default_format
     form = wanted if isinstance(wanted, FormatMap) else FormatMap(wanted)
     if form.type == "opus" and form.sample_rate not in {None, *RATES_OF_OPUS}:
@@ -195,7 +217,17 @@ def _refuse_unknown(content: bytes) -> None:
     given = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
     if unknown := sorted(given.keys() - _KNOWN):
         known = ", ".join(SpeechBody.__struct_fields__)
-        raise wrong(unknown[0], f"is not a known field; known: {known}")
+        raise wrong(unknown[0][:100], f"is not a known field; known: {known}")
+
+
+def _check_names(body: SpeechBody) -> None:
+    """What is written down with a request has no control characters; PostgreSQL takes no NUL."""
+    written = [("model", body.model), *(("models", each) for each in body.models or ())]
+    written += [("task", body.task or ""), ("user", body.user or "")]
+    written.append(("session_id", body.session_id or ""))
+    for field, value in written:
+        if any(unicodedata.category(letter) == "Cc" for letter in value):
+            raise wrong(field, "control characters are not allowed in it")
 
 
 def _said(body: SpeechBody) -> tuple[str, str, str | None]:
@@ -242,7 +274,7 @@ def _policy(provider: ProviderBody) -> Policy | None:
     try:
         policy: Policy = msgspec.convert(provider.sort.get("by"), Policy)
     except msgspec.ValidationError as error:
-        raise wrong("provider.sort.by", str(error)) from None
+        raise wrong("provider.sort.by", f"{error}; allowed: {', '.join(POLICIES)}") from None
     return policy
 
 
@@ -251,7 +283,8 @@ def _cap(price: Money | Mapping[str, Money | None] | None) -> PriceCap:
     if not isinstance(price, Mapping):
         return PriceCap(usd_per_million_characters=_usd(price, "provider.max_price"))
     if unknown := sorted(price.keys() - {"prompt", "request", "completion", "audio", "image"}):
-        raise wrong(f"provider.max_price.{unknown[0]}", "is unknown; `prompt` and `request` count")
+        named = f"provider.max_price.{unknown[0][:100]}"
+        raise wrong(named, "is unknown; `prompt` and `request` count")
     return PriceCap(
         usd_per_million_characters=_usd(price.get("prompt"), "provider.max_price.prompt"),
         usd_per_request=_usd(price.get("request"), "provider.max_price.request"),
@@ -261,10 +294,12 @@ def _cap(price: Money | Mapping[str, Money | None] | None) -> PriceCap:
 def _usd(amount: Money | None, field: str) -> Decimal | None:
     if amount is None:
         return None
+    told = str(amount)[:40]
     try:
         usd = Decimal(str(amount))
     except InvalidOperation:
-        raise wrong(field, f"{amount!r} is not a decimal number of USD") from None
-    if not usd.is_finite() or usd < 0:
-        raise wrong(field, f"{amount!r} is not an amount of USD")
+        raise wrong(field, f"{told!r} is not a decimal number of USD") from None
+    exponent = usd.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent < -FINEST_USD or not 0 <= usd <= MOST_USD:
+        raise wrong(field, f"{told!r} is not an amount of USD from 0 to {MOST_USD}")
     return usd

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
@@ -11,18 +12,30 @@ from gateway.errors import InvalidRequest
 Shape = TypeVar("Shape")
 
 
-def decode(content: bytes, decoder: msgspec.json.Decoder[Shape]) -> Shape:
-    """Decode a body; InvalidRequest names the field and what is allowed."""
+def decode(
+    content: bytes,
+    decoder: msgspec.json.Decoder[Shape],
+    allowed: Mapping[str, str] | None = None,
+) -> Shape:
+    """Decode a body; InvalidRequest names the field and what is allowed.
+
+    allowed: by field, where msgspec's own words do not tell it.
+    """
     try:
         content.decode()
         return decoder.decode(content)
     except UnicodeDecodeError:
         raise InvalidRequest("the body is not UTF-8") from None
+    except RecursionError:
+        raise InvalidRequest("the body is nested too deeply") from None
     except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$")
+        message, *at = re.split(r" - at `(?:key` in `)?\$", str(error))
         named = re.search(r"(?:missing required|unknown) field `(\w+)`", message)
-        parts = [*re.findall(r"\.(\w+)", path), *([named[1]] if named else [])]
-        raise wrong(".".join(parts) or "body", message) from None
+        parts = [*re.findall(r"\.(\w+)", "".join(at)), *([named[1]] if named else [])]
+        field = ".".join(parts)
+        if allowed and field in allowed and not named:
+            message += f"; allowed: {allowed[field]}"
+        raise wrong(field or "body", message) from None
     except msgspec.DecodeError as error:
         raise InvalidRequest(_not_json(content, error)) from None
 
@@ -35,6 +48,6 @@ def _not_json(content: bytes, error: msgspec.DecodeError) -> str:
     """Tell broken JSON from a lone surrogate, which msgspec refuses and the json module lets by."""
     try:
         json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return f"the body is not valid JSON: {error}"
     return "lone surrogates (\\ud800 to \\udfff without their pair) are not text"

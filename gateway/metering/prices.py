@@ -11,15 +11,21 @@ SLOWEST_MS_PER_CHARACTER = 200
 LEAD_MS = 1000
 
 
-def upper_bound(price: Price, text: str, speed: float | None = None) -> int:
+def upper_bound(
+    price: Price, text: str, speed: float | None = None, instructions: str | None = None
+) -> int:
     """The most that saying `text` once can cost, in nano-USD, rounded up once."""
-    spoken_ms = LEAD_MS + ceil(len(text) * SLOWEST_MS_PER_CHARACTER / (speed or 1))
-    return _nano(price, text, spoken_ms)
+    # An offer may pay no heed to a speed, so a fast one makes nothing cheaper.
+    slowness = 1 / min(speed or 1.0, 1.0)
+    spoken_ms = ceil((LEAD_MS + len(text) * SLOWEST_MS_PER_CHARACTER) * slowness)
+    return _nano(price, text, spoken_ms, instructions)
 
 
-def actual(price: Price, text: str, spoken_ms: int, bound: int) -> int:
+def actual(
+    price: Price, text: str, spoken_ms: int, bound: int, instructions: str | None = None
+) -> int:
     """What it came to, in nano-USD, from what was heard; never more than its bound."""
-    return min(_nano(price, text, spoken_ms), bound)
+    return min(_nano(price, text, spoken_ms, instructions), bound)
 
 
 def usd(nano: int) -> str:
@@ -29,15 +35,15 @@ def usd(nano: int) -> str:
     return f"{sign}{whole}.{rest:09d}".rstrip("0").rstrip(".") if rest else f"{sign}{whole}"
 
 
-def _nano(price: Price, text: str, spoken_ms: int) -> int:
+def _nano(price: Price, text: str, spoken_ms: int, instructions: str | None) -> int:
     match price.per:
         case "character":
             pico = price.rate * len(text)
         case "byte":
             pico = price.rate * len(text.encode())
         case "token":
-            # A token is at least one byte of its text.
-            pico = price.input_rate * len(text.encode())
+            # A token is at least one byte of its text; instructions are read, too.
+            pico = price.input_rate * (len(text.encode()) + len((instructions or "").encode()))
             pico += _up(price.output_rate * price.output_tokens_per_second * spoken_ms, MS)
         case "second":
             pico = _up(price.rate * spoken_ms, MS)

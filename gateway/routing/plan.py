@@ -3,8 +3,9 @@
 A pure function of values: no clock, no I/O.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from gateway.errors import (
     ConstraintFiltered,
@@ -23,7 +24,8 @@ VOICES_TOLD = 12
 # What to ask for when an offer has not the format that was asked: nearest to plain samples first.
 EASIEST = ("pcm", "wav", "flac", "opus", "mp3", "aac")
 
-Reason = Literal["off", "order", "only", "ignore", "data", "voice", "parameters", "long", "price"]
+Reason = Literal["off", "only", "ignore", "order", "data", "voice", "parameters", "long", "price"]
+REASONS: tuple[Reason, ...] = get_args(Reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +71,13 @@ def make_plan(  # noqa: PLR0913, PLR0917  # everything that a plan depends on, b
     exclusions: list[Exclusion] = []
     for rank, model in enumerate(wanted.models):
         for offer in catalog.models[model]:
-            bound = upper_bound(offer.price, speech.text, speech.speed)
+            bound = upper_bound(offer.price, speech.text, speech.speed, speech.instructions)
             verdict = _judge(catalog, offer, speech, preferences, cap, bound)
             if isinstance(verdict, Exclusion):
                 exclusions.append(verdict)
                 continue
             candidate = Candidate(offer, bound, standings.of(offer.name))
-            order = (_position(offer, preferences.order), rank, SORT_KEYS[policy](candidate))
+            order = (rank, _position(offer, preferences.order), SORT_KEYS[policy](candidate))
             choices.append((order, verdict))
     choices.sort(key=lambda each: each[0])
     ordered = tuple(choice for _, choice in choices)
@@ -85,32 +87,33 @@ def make_plan(  # noqa: PLR0913, PLR0917  # everything that a plan depends on, b
 
 
 def explain(plan: Plan, speech: Speech) -> GatewayError:
-    """Why a plan has no choice, told as what the caller can change."""
-    # An offer that is off or was ruled out by name can teach the caller nothing about the rest.
-    told = [each for each in plan.exclusions if each.reason not in {"off", "order"}]
-    by_reason = {each.reason: each for each in told}
-    if not told:
-        off = "; ".join(f"{each.offer.provider}: {each.detail}" for each in plan.exclusions)
-        return NoProvider(
-            f"no provider can be asked for this model ({off})", param="model", retry_after=60
-        )
-    if "voice" in by_reason:
-        return InvalidRequest(_voices_told(told, speech), param="voice")
-    if "long" in by_reason:
-        most = "; ".join(f"{each.offer.provider} {each.detail}" for each in told)
+    """Why a plan has no choice, told as what the caller can change.
+
+    The offer that came nearest to speaking decides: offers are judged in the order of Reason.
+    """
+    furthest = max((REASONS.index(each.reason) for each in plan.exclusions), default=0)
+    nearest = [each for each in plan.exclusions if each.reason == REASONS[furthest]]
+    reason = REASONS[furthest]
+    if reason == "off":
+        off = f"no provider can be asked for this model ({_details(nearest)})"
+        return NoProvider(off, param="model", retry_after=60)
+    if reason == "voice":
+        return InvalidRequest(_voices_told(nearest, speech), param="voice")
+    if reason == "long":
         return InvalidRequest(
-            f"input: {len(speech.text)} characters are too long for every offer ({most})",
+            f"input: {len(speech.text)} characters are too long for every offer "
+            f"({_details(nearest)})",
             param="input",
         )
-    if "price" in by_reason:
-        cheapest = min((each for each in told if each.reason == "price"), key=_bound)
+    if reason == "price":
+        cheapest = min(nearest, key=_bound)
         return ConstraintFiltered(
             f"provider.max_price is below every offer; the cheapest is {cheapest.offer.provider} "
             f"({cheapest.offer.model}) at up to {usd(cheapest.bound_nano)} USD for this text",
             param="provider.max_price",
         )
-    reasons = "; ".join(f"{each.offer.provider}: {each.detail}" for each in told)
-    return ConstraintFiltered(f"no offer meets every constraint ({reasons})", param="provider")
+    told = _details(plan.exclusions)
+    return ConstraintFiltered(f"no offer meets every constraint ({told})", param="provider")
 
 
 def _judge(  # noqa: PLR0911, PLR0913, PLR0917  # one return a reason
@@ -133,9 +136,10 @@ def _judge(  # noqa: PLR0911, PLR0913, PLR0917  # one return a reason
         return Exclusion(offer, "order", "not in provider.order, and fallbacks are off")
     if preferences.refuse_data_collection and offer.data_policy != "none":
         return Exclusion(offer, "data", "it may keep what it is sent")
-    voice = _voice(catalog, offer, speech.voice, preferences)
+    asked = preferences.voices.get(name, speech.voice)
+    voice = _voice(catalog, offer, asked, preferences)
     if voice is None:
-        return Exclusion(offer, "voice", f"has no voice {speech.voice!r}")
+        return Exclusion(offer, "voice", f"has no voice {asked[:100]!r}")
     if preferences.require_parameters and (missing := _missing(offer, speech)):
         return Exclusion(offer, "parameters", f"does not take {', '.join(missing)}")
     if too_long := offer.too_long(speech.text):
@@ -146,7 +150,6 @@ def _judge(  # noqa: PLR0911, PLR0913, PLR0917  # one return a reason
 
 
 def _voice(catalog: Catalog, offer: Offer, asked: str, preferences: Preferences) -> str | None:
-    asked = preferences.voices.get(offer.provider, asked)
     if not asked:
         return offer.default_voice
     if preferences.voice_switch == "never":
@@ -178,14 +181,19 @@ def _position(offer: Offer, order: tuple[str, ...]) -> int:
     return order.index(offer.provider) if offer.provider in order else len(order)
 
 
-def _voices_told(told: list[Exclusion], speech: Speech) -> str:
-    offers = [each.offer for each in told if each.reason == "voice"]
+def _details(exclusions: Iterable[Exclusion]) -> str:
+    return "; ".join(f"{each.offer.provider}: {each.detail}" for each in exclusions)
+
+
+def _voices_told(nearest: list[Exclusion], speech: Speech) -> str:
+    offers = [each.offer for each in nearest]
     others = sorted({voice for offer in offers for voice in offer.voices})
     known = list(dict.fromkeys([offer.default_voice for offer in offers] + others))
     listed = ", ".join(known[:VOICES_TOLD])
     more = f" and {len(known) - VOICES_TOLD} more" if len(known) > VOICES_TOLD else ""
+    asked = f"{speech.voice[:100]!r} " if speech.voice else ""
     return (
-        f"voice {speech.voice[:100]!r} is not known to any offer of this model; "
+        f"voice {asked}is not known to any offer of this model ({_details(nearest)}); "
         f"there are {listed}{more}; GET /v1/audio/voices lists all"
     )
 

@@ -1,5 +1,6 @@
 """Policies: what "best" means, as pure sort keys over offers and their standings; least first."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -25,13 +26,19 @@ class Candidate:
 
 def _latency(candidate: Candidate) -> tuple[float, float]:
     standing = candidate.standing
-    # A stranger goes before the known ones once, and then is known.
-    return (standing.first_audio_ms or 0.0, standing.real_time_factor or 0.0)
+    return (_seen(standing.first_audio_ms, standing), standing.real_time_factor or 0.0)
 
 
 def _throughput(candidate: Candidate) -> tuple[float, float]:
     standing = candidate.standing
-    return (standing.real_time_factor or 0.0, standing.first_audio_ms or 0.0)
+    return (_seen(standing.real_time_factor, standing), standing.first_audio_ms or 0.0)
+
+
+def _seen(value: float | None, standing: Standing) -> float:
+    """A stranger goes before the known ones once; then it is known, by its speed or its failure."""
+    if value is not None:
+        return value
+    return math.inf if standing.failures > standing.successes else 0.0
 
 
 def _price(candidate: Candidate) -> tuple[float, float]:

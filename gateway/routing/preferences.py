@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from fractions import Fraction
 from typing import Literal
 
 NANO = 10**9
@@ -22,9 +23,10 @@ class PriceCap:
         """The cap for this text, in whole nano-USD, rounded down."""
         caps = []
         if self.usd_per_million_characters is not None:
-            caps.append(int(self.usd_per_million_characters * characters * NANO / MILLION))
+            per_character = Fraction(self.usd_per_million_characters) * NANO / MILLION
+            caps.append(int(per_character * characters))
         if self.usd_per_request is not None:
-            caps.append(int(self.usd_per_request * NANO))
+            caps.append(int(Fraction(self.usd_per_request) * NANO))
         return min(caps, default=None)
 
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from gateway.errors import ModelNotFound
 from gateway.routing.policies import SUFFIXES, Policy
@@ -16,7 +18,6 @@ from gateway.settings import SettingsError
 from providers import Catalog, Speech
 
 TASK_PREFIX = "task/"
-MOST_HOPS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +54,39 @@ class Wanted:
 
 
 class _TaskRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    models: list[str]
+    models: Annotated[list[str], Meta(min_length=1)]
     policy: Policy | None = None
-    max_price: str | None = None
-    voice: str | None = None
+    max_price: Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})?$")] | None = None
+    voice: Annotated[str, Meta(min_length=1)] | None = None
 
 
 def read_tasks(file: Path, catalog: Catalog) -> Mapping[str, Task]:
-    """Read and check tasks; a model that no provider offers stops the start."""
+    """Read and check tasks; a model or voice that nobody offers stops the start."""
     try:
         tables = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        rows = msgspec.convert(tables, dict[str, dict[str, _TaskRow]]).get("task", {})
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file}: {error}") from None
-    known = catalog.models
-    for name, row in rows.items():
-        if unknown := [model for model in row.models if model not in known]:
-            raise SettingsError(f"{file}: [task.{name}] models: nobody offers {unknown[0]!r}")
+    if unknown := sorted(tables.keys() - {"task"}):
+        raise SettingsError(f"{file}: [{unknown[0]}] is unknown; a task begins with [task.NAME]")
+    rows = tables.get("task", {})
+    if not isinstance(rows, dict):
+        raise SettingsError(f"{file}: a task begins with [task.NAME]")
     return MappingProxyType(
-        {
-            name: Task(name, tuple(row.models), row.policy, row.max_price, row.voice)
-            for name, row in rows.items()
-        }
+        {name: _task(f"{file}: [task.{name}]", name, row, catalog) for name, row in rows.items()}
     )
+
+
+def _task(place: str, name: str, table: object, catalog: Catalog) -> Task:
+    try:
+        row = msgspec.convert(table, _TaskRow)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{place} {error}") from None
+    if unknown := [model for model in row.models if model not in catalog.models]:
+        raise SettingsError(f"{place} models: nobody offers {unknown[0]!r}")
+    offers = [offer for model in row.models for offer in catalog.models[model]]
+    if row.voice and not any(catalog.kin(offer, row.voice) for offer in offers):
+        raise SettingsError(f"{place} voice: none of its models has {row.voice!r}")
+    return Task(name, tuple(row.models), row.policy, row.max_price, row.voice)
 
 
 def resolve(
@@ -93,6 +104,7 @@ def resolve(
         plain, suffix = _without_alias(name, aliases), None
         if plain not in known:
             plain, _, suffix = plain.partition(":")
+            plain = _without_alias(plain, aliases)
         if suffix is not None:
             if suffix and suffix not in SUFFIXES:
                 raise _unknown(name, known)
@@ -112,9 +124,9 @@ def resolve(
 
 
 def _without_alias(name: str, aliases: Mapping[str, str]) -> str:
-    for _ in range(MOST_HOPS):
-        if name not in aliases:
-            return name
+    passed: set[str] = set()
+    while name in aliases and name not in passed:
+        passed.add(name)
         name = aliases[name]
     return name
 

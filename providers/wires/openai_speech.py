@@ -6,7 +6,7 @@ Source: OpenAI's OpenAPI document v2.3.0, CreateSpeechRequest.
 from collections.abc import AsyncGenerator
 
 from providers.catalog import Offer, Provider
-from providers.http import Client, check_content_type, exchange
+from providers.http import Client, check_content_type, chunks, exchange, upstream_id
 from providers.speech import Receipt, Speech
 
 
@@ -20,23 +20,23 @@ async def speak(
         headers=provider.headers(speech.traceparent),
     ) as response:
         yield Receipt(
-            upstream_id=response.headers.get("x-generation-id")
-            or response.headers.get("x-request-id"),
+            upstream_id=upstream_id(response),
             sample_rate=check_content_type(response, speech.format),
         )
-        async for chunk in response.aiter_raw():
+        async for chunk in chunks(response):
             yield chunk
 
 
 def _body(provider: Provider, offer: Offer, speech: Speech) -> dict[str, object]:
+    # The caller's own options come first, so that none of them replaces what is metered.
     body: dict[str, object] = {
+        **speech.options,
         "model": offer.upstream,
         "input": speech.text,
         "voice": speech.voice,
         "response_format": offer.formats[speech.format],
         **provider.extra,
         **speech.sampling.chosen(),
-        **speech.options,
     }
     if speech.speed is not None:
         body["speed"] = speech.speed

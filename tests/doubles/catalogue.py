@@ -3,6 +3,7 @@
 from tests.doubles.upstream import BEHAVIOURS, Upstream
 
 SIX = '{ mp3 = "mp3", opus = "opus", aac = "aac", flac = "flac", wav = "wav", pcm = "pcm" }'
+SOURCE = 'source = "test", as_of = "2026-11-22"'
 
 SOURCE = 'source = "test", as_of = "2026-11-22"'
 

@@ -31,6 +31,8 @@ class Heard:
     behaviour: str
     headers: dict[str, str]
     body: dict[str, object]
+    connection: int
+    """The port that it came from: the same for requests over one connection."""
     gone: threading.Event = field(default_factory=threading.Event)
     """Set when the other side has closed the connection."""
 
@@ -53,7 +55,11 @@ class Exchange:
         await self.writer.drain()
 
     async def head(self, status: int, kind: str, *extra: str) -> None:
-        lines = [f"HTTP/1.1 {status} OK", f"content-type: {kind}", "x-request-id: up-1", *extra]
+        lines = [f"HTTP/1.1 {status} OK", f"content-type: {kind}", *extra]
+        if not any(each.startswith("x-generation-id") for each in extra):
+            lines.append("x-request-id: up-1")
+        if self.heard.behaviour != "kept":
+            lines.append("connection: close")
         self.writer.write("\r\n".join([*lines, "", ""]).encode())
         await self.writer.drain()
 
@@ -152,6 +158,52 @@ async def endless(x: Exchange) -> None:
     gone.cancel()
 
 
+async def stalling(x: Exchange) -> None:
+    """The beginning of a clip, and then silence."""
+    await x.head(200, TYPES[x.form], "transfer-encoding: chunked")
+    await x.chunk(clip(x.form)[:4000])
+    await x.until_gone()
+
+
+async def stalling_error(x: Exchange) -> None:
+    await x.head(429, "application/json", "content-length: 400", "retry-after: 9")
+    await x.until_gone()
+
+
+async def cut_error(x: Exchange) -> None:
+    await x.head(429, "application/json", "content-length: 400", "retry-after: 9")
+
+
+async def huge_header(x: Exchange) -> None:
+    await x.send(200, TYPES[x.form], clip(x.form), "x-huge: " + "h" * 300_000)
+
+
+async def not_http(x: Exchange) -> None:
+    x.writer.write(b"220 mail.example ESMTP ready\r\n\r\n")
+    await x.writer.drain()
+
+
+async def wrong_chunk(x: Exchange) -> None:
+    await x.head(200, TYPES[x.form], "transfer-encoding: chunked")
+    await x.chunk(clip(x.form)[:4000])
+    await asyncio.sleep(0.3)  # so that the head has been read before the fault comes
+    x.writer.write(b"not a length\r\n")
+    await x.writer.drain()
+
+
+async def cookie(x: Exchange) -> None:
+    await x.send(200, TYPES[x.form], clip(x.form), "set-cookie: who=me; path=/")
+
+
+async def scripted(x: Exchange) -> None:
+    """Whatever the request's own field `answer` says: status, kind, headers, body."""
+    answer = x.heard.body["answer"]
+    assert isinstance(answer, dict)
+    kind = answer.get("kind", "application/json")
+    body = answer.get("body", "").encode()
+    await x.send(answer.get("status", 200), kind, body, *answer.get("headers", []))
+
+
 def status(code: int, body: bytes = b'{"error": {"code": "broken"}}', *extra: str) -> Behaviour:
     async def answer(x: Exchange) -> None:
         await x.send(code, "application/json", body, *extra)
@@ -175,6 +227,15 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "redirect": redirect,
     "hang": hang,
     "endless": endless,
+    "stalling": stalling,
+    "stalling-error": stalling_error,
+    "cut-error": cut_error,
+    "huge-header": huge_header,
+    "not-http": not_http,
+    "wrong-chunk": wrong_chunk,
+    "cookie": cookie,
+    "scripted": scripted,
+    "kept": fine,
     "bad-request": status(400),
     "bad-key": status(401),
     "no-credit": status(429, b'{"error": {"code": "insufficient_quota"}}'),
@@ -236,6 +297,11 @@ class Upstream:
             writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One request a connection, but `kept` ones go on until the other side ends it."""
+        while await self._answer_one(reader, writer) == "kept":
+            pass
+
+    async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
         request_line, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
         headers = {
             name.lower(): value.strip()
@@ -243,6 +309,8 @@ class Upstream:
         }
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         behaviour = request_line.split()[1].split("/")[1]
-        heard = Heard(behaviour, headers, json.loads(body or b"{}"))
+        connection = writer.get_extra_info("peername")[1]
+        heard = Heard(behaviour, headers, json.loads(body or b"{}"), connection)
         self.heard.append(heard)
         await BEHAVIOURS[behaviour](Exchange(heard, reader, writer))
+        return behaviour

@@ -69,7 +69,7 @@ def test_bad_fields_are_named(  # noqa: PLR0913, PLR0917  # a row of the table, 
         (b'{"input": "no model"}', "model"),
         (b'{"model": "auto", "input": "\\ud800"}', "surrogates"),
         (b'{"model": "auto", "input": "\xff"}', "UTF-8"),
-        (b"[" * 100_000, "JSON"),
+        (b"[" * 100_000, "object"),
     ],
 )
 def test_what_is_no_body_is_told(client: httpx.Client, content: bytes, told: str) -> None:

@@ -1,0 +1,335 @@
+"""The plan: who may speak, in which order, why the others not, and what the caller is told."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from gateway.errors import ConstraintFiltered, GatewayError, InvalidRequest, NoProvider
+from gateway.routing.plan import explain
+from gateway.routing.preferences import PriceCap
+from providers import Catalog, Offer, Price, Sampling, Speech
+from tests.doubles.offers import SPEECH, catalog, left_out, offer, order, plan
+
+THREE = (offer("dear", "a/m", 30), offer("cheap", "a/m", 10), offer("middle", "a/m", 20))
+NAMED = replace(SPEECH, voice="alloy")
+
+
+def per_million(usd: str) -> PriceCap:
+    return PriceCap(usd_per_million_characters=Decimal(usd))
+
+
+def per_request(usd: str) -> PriceCap:
+    return PriceCap(usd_per_request=Decimal(usd))
+
+
+def test_offers_of_an_earlier_model_go_first_whatever_they_cost() -> None:
+    among = catalog(offer("x", "a/first", 90), offer("y", "a/second", 1), offer("z", "a/first", 80))
+    assert order(plan(among, "a/first", "a/second")) == ["z", "x", "y"]
+    assert order(plan(among, "a/second", "a/first", order=("x",))) == ["y", "x", "z"]
+
+
+@pytest.mark.parametrize(
+    ("preferences", "expected", "reasons"),
+    [
+        ({}, ["cheap", "middle", "dear"], {}),
+        ({"order": ("dear",)}, ["dear", "cheap", "middle"], {}),
+        ({"order": ("middle", "dear")}, ["middle", "dear", "cheap"], {}),
+        ({"order": ("nobody",)}, ["cheap", "middle", "dear"], {}),
+        ({"only": ("dear", "middle")}, ["middle", "dear"], {"cheap": "only"}),
+        ({"only": ("cheap", "dear"), "order": ("dear",)}, ["dear", "cheap"], {"middle": "only"}),
+        ({"ignore": ("cheap",)}, ["middle", "dear"], {"cheap": "ignore"}),
+        (
+            {"only": ("cheap",), "ignore": ("cheap",)},
+            [],
+            {"cheap": "ignore", "middle": "only", "dear": "only"},
+        ),
+        ({"allow_fallbacks": False}, ["cheap"], {}),
+        (
+            {"allow_fallbacks": False, "order": ("dear", "middle")},
+            ["dear"],
+            {"cheap": "order"},
+        ),
+        (
+            {"allow_fallbacks": False, "order": ("nobody",)},
+            [],
+            {"cheap": "order", "middle": "order", "dear": "order"},
+        ),
+    ],
+)
+def test_the_caller_says_whom_to_ask(
+    preferences: dict[str, object], expected: list[str], reasons: dict[str, str]
+) -> None:
+    made = plan(catalog(*THREE), **preferences)
+    assert order(made) == expected
+    assert left_out(made) == reasons
+
+
+def test_a_provider_that_is_off_is_left_out_with_its_reason() -> None:
+    made = plan(catalog(*THREE, off="cheap"))
+    assert order(made) == ["middle", "dear"]
+    [out] = made.exclusions
+    assert (out.reason, out.detail) == ("off", "ITS_KEY is not set")
+
+
+@pytest.mark.parametrize(
+    ("policy", "deny", "expected"),
+    [(None, True, []), ("train", True, []), ("none", True, ["x"]), (None, False, ["x"])],
+)
+def test_who_refuses_data_collection_is_sent_only_where_none_is_promised(
+    policy: str | None,
+    deny: bool,  # noqa: FBT001  # a column of the table
+    expected: list[str],
+) -> None:
+    made = plan(catalog(offer("x", data_policy=policy)), refuse_data_collection=deny)
+    assert order(made) == expected
+    assert left_out(made) == ({} if expected else {"x": "data"})
+
+
+@pytest.mark.parametrize(
+    ("asked", "capabilities", "missing"),
+    [
+        ({}, set(), None),
+        ({"speed": 1.0}, set(), None),
+        ({"instructions": ""}, set(), None),
+        ({"speed": 1.5}, set(), "speed"),
+        ({"speed": 1.5}, {"speed"}, None),
+        ({"instructions": "Softly."}, {"speed"}, "instructions"),
+        ({"sampling": Sampling(seed=0)}, {"temperature"}, "seed"),
+        ({"sampling": Sampling(seed=0)}, {"seed"}, None),
+    ],
+)
+def test_required_parameters_rule_out_who_does_not_take_them(
+    asked: dict[str, object], capabilities: set[str], missing: str | None
+) -> None:
+    speech = replace(SPEECH, **asked)  # type: ignore[arg-type]  # the table names its fields
+    among = catalog(offer("x", capabilities=frozenset(capabilities)))
+    assert order(plan(among, speech=speech)) == ["x"]
+    made = plan(among, speech=speech, require_parameters=True)
+    assert [each.detail for each in made.exclusions] == (
+        [f"does not take {missing}"] if missing else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("cap", "expected"),
+    [
+        (per_million("10"), ["cheap"]),
+        (per_million("9.999999"), []),
+        (per_million("0"), []),
+        (per_million("20"), ["cheap", "middle"]),
+        (per_million("1e9"), ["cheap", "middle", "dear"]),
+        (per_request("0.0001"), ["cheap"]),
+        (per_request("0.000099999"), []),
+        (per_request("0.0003"), ["cheap", "middle", "dear"]),
+        (PriceCap(Decimal(30), Decimal("0.0002")), ["cheap", "middle"]),
+        (PriceCap(Decimal(10), Decimal(1)), ["cheap"]),
+    ],
+)
+def test_a_price_cap_is_exact_to_the_nano(cap: PriceCap, expected: list[str]) -> None:
+    made = plan(catalog(*THREE), cap=cap)
+    assert order(made) == expected
+    assert set(left_out(made).values()) <= {"price"}
+
+
+def test_a_free_offer_is_below_every_cap() -> None:
+    assert order(plan(catalog(offer("free")), cap=per_million("0"))) == ["free"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "text", "reason"),
+    [
+        ({"max_characters": 10}, "0123456789", None),
+        ({"max_characters": 9}, "0123456789", "takes at most 9 characters"),
+        ({"max_characters": 3}, "äöü", None),
+        ({"max_bytes": 6}, "äöü", None),
+        ({"max_bytes": 5}, "äöü", "takes at most 5 bytes"),
+    ],
+)
+def test_a_text_beyond_an_offers_limits_rules_it_out(
+    limits: dict[str, int], text: str, reason: str | None
+) -> None:
+    made = plan(catalog(offer("x", **limits)), speech=replace(SPEECH, text=text))
+    assert [each.detail for each in made.exclusions] == ([reason] if reason else [])
+
+
+VOICED = catalog(
+    offer("x", voices=frozenset({"alloy", "bo"}), default_voice="bo"),
+    families={"nova": ("gone", "alloy", "bo"), "bo": ("alloy",)},
+)
+
+
+@pytest.mark.parametrize(
+    ("switch", "asked", "there", "voice"),
+    [
+        ("mapped", "", {}, "bo"),
+        ("mapped", "alloy", {}, "alloy"),
+        ("mapped", "bo", {}, "bo"),
+        ("mapped", "nova", {}, "alloy"),
+        ("mapped", "stranger", {}, None),
+        ("mapped", "stranger", {"x": "alloy"}, "alloy"),
+        ("mapped", "alloy", {"x": "nova"}, "alloy"),
+        ("mapped", "alloy", {"x": "stranger"}, None),
+        ("mapped", "stranger", {"y": "alloy"}, None),
+        ("never", "", {}, "bo"),
+        ("never", "alloy", {}, "alloy"),
+        ("never", "nova", {}, None),
+        ("never", "nova", {"x": "bo"}, "bo"),
+        ("any", "nova", {}, "alloy"),
+        ("any", "stranger", {}, "bo"),
+        ("any", "alloy", {"x": "stranger"}, "bo"),
+    ],
+)
+def test_a_voice_is_kept_mapped_or_replaced_as_the_caller_allows(
+    switch: str, asked: str, there: dict[str, str], voice: str | None
+) -> None:
+    speech = replace(SPEECH, voice=asked)
+    made = plan(VOICED, speech=speech, voice_switch=switch, voices=there)
+    assert [choice.voice for choice in made.choices] == ([voice] if voice else [])
+    wanted = there.get("x", asked)
+    assert [e.detail for e in made.exclusions] == ([] if voice else [f"has no voice {wanted!r}"])
+
+
+@pytest.mark.parametrize(
+    ("formats", "asked", "rate", "native"),
+    [
+        ("mp3 opus aac flac wav pcm", "aac", None, "aac"),
+        ("mp3 opus aac flac wav pcm", "aac", 24_000, "aac"),
+        ("mp3 opus aac flac wav pcm", "aac", 8_000, "pcm"),
+        ("mp3 opus aac flac wav", "pcm", None, "wav"),
+        ("mp3 opus aac flac", "pcm", None, "flac"),
+        ("mp3 opus aac", "pcm", None, "opus"),
+        ("mp3 aac", "pcm", None, "mp3"),
+        ("aac", "pcm", None, "aac"),
+        ("mp3", "mp3", 8_000, "mp3"),
+        ("mp3 pcm", "wav", None, "pcm"),
+    ],
+)
+def test_the_offer_is_asked_for_the_callers_format_or_else_the_easiest_to_convert(
+    formats: str, asked: str, rate: int | None, native: str
+) -> None:
+    among = catalog(offer("x", formats={name: name for name in formats.split()}))
+    [choice] = plan(among, speech=replace(SPEECH, format=asked, sample_rate=rate)).choices
+    assert choice.native_format == native
+
+
+def test_a_bound_counts_instructions_where_tokens_are_paid() -> None:
+    price = Price(per="token", input_rate=600_000, output_rate=0, output_tokens_per_second=20)
+    among = catalog(offer("x", price=price))
+    [plain] = plan(among).choices
+    [told] = plan(among, speech=replace(SPEECH, instructions="i" * 1000)).choices
+    assert told.bound_nano - plain.bound_nano == 600_000
+
+
+def wide(number: int) -> Offer:
+    return offer("wide", voices=frozenset(f"v{n:02}" for n in range(number)), default_voice="v00")
+
+
+@pytest.mark.parametrize(
+    ("among", "speech", "preferences", "error", "param", "told"),
+    [
+        (catalog(THREE[0], off="dear"), SPEECH, {}, NoProvider, "model", ["ITS_KEY is not set"]),
+        (catalog(), SPEECH, {}, NoProvider, "model", []),
+        (
+            catalog(*THREE),
+            replace(NAMED, voice="bo"),
+            {},
+            InvalidRequest,
+            "voice",
+            ["'bo'", "there are alloy;", "/v1/audio/voices"],
+        ),
+        (
+            catalog(wide(20)),
+            replace(NAMED, voice="bo"),
+            {},
+            InvalidRequest,
+            "voice",
+            ["v00, v01", "v11 and 8 more"],
+        ),
+        (
+            catalog(offer("x")),
+            NAMED,
+            {"voices": {"x": "zed"}},
+            InvalidRequest,
+            "voice",
+            ["has no voice 'zed'"],
+        ),
+        (
+            catalog(offer("x", max_characters=9), offer("y", max_bytes=5)),
+            SPEECH,
+            {},
+            InvalidRequest,
+            "input",
+            ["10 characters", "x: takes at most 9 characters", "y: takes at most 5 bytes"],
+        ),
+        (
+            catalog(*THREE),
+            SPEECH,
+            {"cap": per_million("1")},
+            ConstraintFiltered,
+            "provider.max_price",
+            ["the cheapest is cheap (a/m) at up to 0.0001 USD"],
+        ),
+        (
+            catalog(*THREE),
+            SPEECH,
+            {"only": ("nobody",)},
+            ConstraintFiltered,
+            "provider",
+            ["dear: not among", "cheap: not among", "middle: not among"],
+        ),
+        (
+            catalog(*THREE, off="dear"),
+            SPEECH,
+            {"only": ("dear",)},
+            ConstraintFiltered,
+            "provider",
+            ["dear: ITS_KEY is not set", "cheap: not among provider.only"],
+        ),
+        (
+            catalog(*THREE),
+            SPEECH,
+            {"allow_fallbacks": False, "order": ("nobody",)},
+            ConstraintFiltered,
+            "provider",
+            ["cheap: not in provider.order, and fallbacks are off"],
+        ),
+        (
+            catalog(offer("x")),
+            replace(SPEECH, speed=2.0),
+            {"require_parameters": True},
+            ConstraintFiltered,
+            "provider",
+            ["x: does not take speed"],
+        ),
+        (
+            catalog(offer("x", voices=frozenset({"bo"})), offer("y", "a/m", 5)),
+            NAMED,
+            {"cap": per_million("1")},
+            ConstraintFiltered,
+            "provider.max_price",
+            ["the cheapest is y"],
+        ),
+        (
+            catalog(offer("x"), offer("y", max_characters=3)),
+            NAMED,
+            {"ignore": ("x",)},
+            InvalidRequest,
+            "input",
+            ["y: takes at most 3"],
+        ),
+    ],
+)
+def test_an_empty_plan_is_explained_by_what_the_caller_can_change(  # noqa: PLR0913, PLR0917
+    among: Catalog,
+    speech: Speech,
+    preferences: dict[str, object],
+    error: type[GatewayError],
+    param: str,
+    told: list[str],
+) -> None:
+    made = plan(among, speech=speech, **preferences)
+    assert made.choices == ()
+    explained = explain(made, speech)
+    assert (type(explained), explained.param) == (error, param)
+    assert [each for each in told if each not in explained.message] == []
