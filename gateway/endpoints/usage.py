@@ -16,7 +16,7 @@ from gateway.metering import usage as metering
 from gateway.metering.prices import usd
 
 DEFAULT_DAYS = 30
-Group = Literal["key", "model", "provider", "app"]
+Group = Literal["key", "model", "provider", "app", "project"]
 FIELDS = ("requests", "characters", "cost", "audio_seconds", "errors", "fallbacks", "cache_hits")
 
 

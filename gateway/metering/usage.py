@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Integer, RowMapping, case, cast, func, select
+from sqlalchemy import ColumnElement, Integer, RowMapping, case, cast, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.tables import api_key, attempt, balance, generation
@@ -18,6 +18,8 @@ GROUPS = {
     "model": generation.c.model,
     "provider": generation.c.provider,
     "app": generation.c.app,
+    # Every key is of one project until there are more.
+    "project": literal("default"),
 }
 
 

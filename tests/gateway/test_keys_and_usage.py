@@ -190,6 +190,13 @@ def test_usage_adds_up_by_every_group(client: httpx.Client, gateway: Running) ->
     assert {row["model"] for row in by_model["data"]} == {"test/fine", "pair/empty", None}
 
 
+@pytest.mark.parametrize("group", ["key", "model", "provider", "app", "project"])
+def test_usage_adds_up_in_every_split(client: httpx.Client, group: str) -> None:
+    told = client.get("/v1/usage", params={"group_by": group}).json()
+    assert sum(row["requests"] for row in told["data"]) == told["total"]["requests"] > 0
+    assert all(group in row for row in told["data"])
+
+
 def test_usage_comes_as_csv_and_by_month(client: httpx.Client) -> None:
     response = client.get(
         "/v1/usage", params={"format": "csv", "bucket": "month", "group_by": "key"}
