@@ -33,6 +33,8 @@ class Heard:
     body: dict[str, object]
     gone: threading.Event = field(default_factory=threading.Event)
     """Set when the other side has closed the connection."""
+    go: threading.Event = field(default_factory=threading.Event)
+    """Set by the test when an upstream that waits for it shall go on."""
 
 
 @dataclass
@@ -122,6 +124,22 @@ async def cut_in_the_middle(x: Exchange) -> None:
     await x.writer.drain()
 
 
+async def in_halves(x: Exchange) -> None:
+    """Half of the audio, and the rest when the test says so."""
+    audio = clip(x.form, 2.0)
+    await x.head(200, TYPES[x.form], "transfer-encoding: chunked")
+    await x.chunk(audio[: len(audio) // 2])
+    while not x.heard.go.is_set():
+        await asyncio.sleep(0.01)
+    await x.chunk(audio[len(audio) // 2 :])
+    await x.chunk(b"")
+
+
+async def long_id(x: Exchange) -> None:
+    """Good audio under a request id that no column was made for."""
+    await x.send(200, TYPES[x.form], clip(x.form), "x-generation-id: " + "long-" * 100)
+
+
 async def reset(x: Exchange) -> None:
     sock = x.writer.get_extra_info("socket")
     sock.setsockopt(1, 13, struct.pack("ii", 1, 0))  # SO_LINGER 0: a close is a reset
@@ -170,6 +188,8 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "wrong-audio": wrong_audio,
     "cut-at-start": cut_at_start,
     "cut-in-the-middle": cut_in_the_middle,
+    "in-halves": in_halves,
+    "long-id": long_id,
     "reset": reset,
     "compressed": compressed,
     "redirect": redirect,
