@@ -95,22 +95,22 @@ class Attempts:
     # One attempt.
 
     async def _attempt(self, seq: int) -> None:
+        choice = self._job.plan.choices[self._at or 0]
+        if seq > 1 and not self._outlet.abandoned:
+            await self._extend(seq, choice)
         if self._outlet.abandoned:
             raise Abandoned
-        choice = self._job.plan.choices[self._at or 0]
-        if seq > 1:
-            await self._extend(seq, choice)
         started = time.monotonic()
         heard = Heard(Sound(Format(choice.native_format), choice.offer.sample_rate))
-        error: ProviderError | Abandoned | None = None
+        failed: ProviderError | None = None
         try:
             await self._speak(choice, heard, started)
             self.whole = True
-        except (ProviderError, Abandoned) as caught:
-            error = caught
+        except ProviderError as error:
+            failed = error
             raise
         finally:
-            self._write_down(seq, choice, heard, started, error)
+            self._write_down(seq, choice, heard, started, failed)
 
     async def _speak(self, choice: Choice, heard: Heard, started: float) -> None:
         job, outlet = self._job, self._outlet
@@ -132,6 +132,8 @@ class Attempts:
                             self._open(choice)
                         self._meter.feed(chunk)
                         await outlet.put(chunk, self._tools.deadlines.stall_seconds)
+            if self._opened_at is None:
+                raise NotAudio("no sound in it")
         except TimeoutError:
             if outlet.abandoned:
                 raise Abandoned from None
@@ -237,11 +239,10 @@ class Attempts:
         choice: Choice,
         heard: Heard,
         started: float,
-        error: ProviderError | Abandoned | None,
+        failed: ProviderError | None,
     ) -> None:
         now = time.monotonic()
         offer = choice.offer
-        failed = error if isinstance(error, ProviderError) else None
         opened = self._opened_at
         if failed is not None:
             self._errors.append((choice, failed))
@@ -251,7 +252,7 @@ class Attempts:
             first = (opened - started) * 1000
             self._tools.standings.heard(offer.name, now, first, factor)
         self.upstream_id = heard.upstream_id
-        outcome: Outcome = "failed" if failed else "abandoned" if error else "done"
+        outcome: Outcome = "failed" if failed else "done" if self.whole else "abandoned"
         nothing = failed is not None and failed.owed == "nothing"
         result = AttemptResult(
             seq=seq,

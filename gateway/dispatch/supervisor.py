@@ -7,12 +7,14 @@ import time
 from gateway.dispatch.attempts import Attempts, intent_of
 from gateway.dispatch.job import Job, Tools
 from gateway.dispatch.outlet import Abandoned, Outlet
-from gateway.errors import ClientLeft, GatewayError, MeteringUnavailable
+from gateway.errors import ClientLeft, Draining, GatewayError, InDoubt, MeteringUnavailable
 from gateway.metering.operations import Closing, Hold, Operation, Record, Resolve
 from gateway.tracing import Attributes, Step
 
 SETTLE_TRIES = 60
 SETTLE_PAUSE_SECONDS = 0.5
+SETTLE_SECONDS = 10.0
+"""How long a stop waits for what it broke off to be settled."""
 log = logging.getLogger(__name__)
 
 
@@ -21,13 +23,14 @@ class Supervisor:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], Outlet] = {}
+        self._stopped = False
 
     def start(self, job: Job) -> Outlet:
         outlet = Outlet()
         task = asyncio.create_task(self._supervise(job, outlet))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._running[task] = outlet
+        task.add_done_callback(self._running.pop)
         return outlet
 
     async def refuse(self, job: Job, error: GatewayError) -> None:
@@ -44,12 +47,17 @@ class Supervisor:
 
     async def drain(self, seconds: float) -> None:
         """Let what runs come to its end, for `seconds` at most; then break off and settle it."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=seconds)
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._ended(seconds)
+        self._stopped = True
+        for outlet in list(self._running.values()):
+            outlet.abandon()
+        await self._ended(SETTLE_SECONDS)
+        if self._running:
+            log.error("%d requests could not be settled; their holds stay", len(self._running))
+
+    async def _ended(self, seconds: float) -> None:
+        if self._running:
+            await asyncio.wait(self._running, timeout=seconds)
 
     async def _supervise(self, job: Job, outlet: Outlet) -> None:
         choice = job.plan.choices[0]
@@ -82,24 +90,30 @@ class Supervisor:
         try:
             await attempts.run()
         except Abandoned:
-            failure: GatewayError = ClientLeft("the client left")
+            failure = self._left()
         except GatewayError as error:
             failure = error
-        except asyncio.CancelledError:
-            failure = GatewayError("the gateway stopped in the middle of this request")
         except Exception:
             log.exception("a request failed in the gateway itself")
             failure = GatewayError("the gateway itself failed; the request is not charged")
         else:
             outlet.close()
             await outlet.ended(self._tools.deadlines.stall_seconds)
-            return ClientLeft("the client left") if outlet.abandoned else None
+            return self._left() if outlet.abandoned else None
         outlet.close(failure)
         return failure
 
+    def _left(self) -> GatewayError:
+        """Who broke off: the client, unless the gateway is stopping."""
+        if self._stopped:
+            return Draining("the gateway stopped in the middle of this request", retry_after=5)
+        return ClientLeft("the client left")
+
     async def _refused(self, job: Job, error: GatewayError, steps: list[Step]) -> None:
         closing = Closing("voided", error.status, 0, error.error_type)
-        if not isinstance(error, MeteringUnavailable):
+        if isinstance(error, InDoubt):
+            await self._settle(job, closing)  # there may be a hold, which nobody will use
+        elif not isinstance(error, MeteringUnavailable):
             await self._settle(job, closing, Record(job.opening, closing))
         job.trace.end(steps, _attributes(job, closing), error.error_type)
 
@@ -112,6 +126,8 @@ class Supervisor:
                 await self._tools.writer.submit(instead or resolve)
             except MeteringUnavailable:
                 await asyncio.sleep(SETTLE_PAUSE_SECONDS)
+            except GatewayError:
+                break
             else:
                 return
         log.error("generation %s could not be settled; its hold stays", opening.id)
