@@ -30,7 +30,7 @@ class Supervisor:
         outlet = Outlet()
         task = asyncio.create_task(self._supervise(job, outlet))
         self._running[task] = outlet
-        task.add_done_callback(self._running.pop)
+        task.add_done_callback(self._forget)
         return outlet
 
     async def refuse(self, job: Job, error: GatewayError) -> None:
@@ -54,6 +54,13 @@ class Supervisor:
         await self._ended(SETTLE_SECONDS)
         if self._running:
             log.error("%d requests could not be settled; their holds stay", len(self._running))
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        """Whatever ended a task early, its client is not left waiting."""
+        outlet = self._running.pop(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a request failed in the gateway itself", exc_info=error)
+            outlet.close(GatewayError("the gateway itself failed"))
 
     async def _ended(self, seconds: float) -> None:
         if self._running:

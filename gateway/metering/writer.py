@@ -22,6 +22,7 @@ from gateway.metering.statements import Cursor, Statements
 LARGEST_BATCH = 512
 PATIENCE_SECONDS = 6.0
 """How long an operation may wait; longer than the database's own time limits."""
+_AWAY = "the ledger's database does not answer"
 log = logging.getLogger(__name__)
 
 Waiting = tuple[Operation, "asyncio.Future[Answer]"]
@@ -97,7 +98,7 @@ class _Session:
         reused = self._connection is not None
         try:
             return self._commit(operations)
-        except (*self._away, _CommitFailed) as error:
+        except self._away as error:
             lost = reused and self._is_lost(error)
             self.close()
             if lost:  # it may have died long ago: only a new connection can tell
@@ -124,12 +125,14 @@ class _Session:
     def _away(self) -> tuple[type[Exception], ...]:
         """What is raised when the database, not an operation, is at fault."""
         driver = self._engine.dialect.loaded_dbapi
-        return (driver.OperationalError, driver.InterfaceError, SQLAlchemyError, OSError)
+        away = (driver.OperationalError, driver.InterfaceError, SQLAlchemyError, OSError)
+        return (*away, _CommitFailed)
 
     def _is_lost(self, error: Exception) -> bool:
-        if self._connection is None or not isinstance(error, self._away):
+        dialect = self._engine.dialect
+        if self._connection is None or not isinstance(error, dialect.loaded_dbapi.Error):
             return False
-        return self._engine.dialect.is_disconnect(error, self._connection.dbapi_connection, None)
+        return dialect.is_disconnect(error, self._connection.dbapi_connection, None)
 
     def _commit(self, operations: Sequence[Operation]) -> list[Answer]:
         connection = self._connection = self._connection or self._engine.raw_connection()
@@ -142,6 +145,7 @@ class _Session:
         except self._away as error:
             raise _CommitFailed from error
         return answers
+
 
 def _deliver(futures: Sequence["asyncio.Future[Answer]"], answers: Sequence[Answer]) -> None:
     for future, answer in zip(futures, answers, strict=True):

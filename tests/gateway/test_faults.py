@@ -100,9 +100,7 @@ def test_silence_is_spoken_by_the_next_once_the_attempt_is_over(
     assert upstream.said(text)[0].gone.wait(5), "the silent one was not hung up on"
 
 
-def assert_fell_back(
-    client: httpx.Client, response: httpx.Response, fault: str, text: str
-) -> None:
+def assert_fell_back(client: httpx.Client, response: httpx.Response, fault: str, text: str) -> None:
     record = settled(client, response.headers["x-generation-id"])
     kind, billed = FAULTS[fault]
     assert tried(record) == [(fault, "failed", kind), ("second", "done", None)]
@@ -194,10 +192,12 @@ def test_a_broken_clip_as_events_ends_with_an_error_and_not_with_done(
 ) -> None:
     body = {"model": "test/cut-in-the-middle", "input": "Broken", "stream_format": "sse"}
     said = ""
-    with client.stream("POST", "/v1/audio/speech", json=body) as response:
-        with pytest.raises(httpx.RemoteProtocolError):
-            for part in response.iter_text():
-                said += part
+    with (
+        client.stream("POST", "/v1/audio/speech", json=body) as response,
+        pytest.raises(httpx.RemoteProtocolError),
+    ):
+        for part in response.iter_text():
+            said += part
     assert '"type":"error"' in said
     assert "speech.audio.done" not in said
 
@@ -239,12 +239,14 @@ def test_a_providers_key_is_told_to_nobody_but_the_provider(
     extra = tmp_path / "providers.toml"
     extra.write_text("\n".join(rows))
     own = {"GATEWAY_CATALOG": str(extra), "GATEWAY_EMBEDDED_VOICE_ENABLED": "false"}
-    with running(tmp_path, new_database("sqlite"), TEST_SECRET_KEY=CANARY, **own) as started:
-        with started.client() as client:
-            told = [_whatever_comes(client, f"with/{name}", "A secret") for name in faults]
-            told += [client.get(path).content for path in ("/v1/models", "/v1/generations")]
-            books = Books(started)
-            until(lambda: not books.ask("SELECT id FROM generation WHERE status = 'held'"))
+    with (
+        running(tmp_path, new_database("sqlite"), TEST_SECRET_KEY=CANARY, **own) as started,
+        started.client() as client,
+    ):
+        told = [_whatever_comes(client, f"with/{name}", "A secret") for name in faults]
+        told += [client.get(path).content for path in ("/v1/models", "/v1/generations")]
+        books = Books(started)
+        until(lambda: not books.ask("SELECT id FROM generation WHERE status = 'held'"))
     heard = [each for each in upstream.said("A secret") if each.behaviour in faults]
     assert {each.headers["authorization"] for each in heard} == {f"Bearer {CANARY}"}
     files = [file for file in tmp_path.rglob("*") if file.is_file()]
