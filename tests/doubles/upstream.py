@@ -129,10 +129,15 @@ async def in_halves(x: Exchange) -> None:
     audio = clip(x.form, 2.0)
     await x.head(200, TYPES[x.form], "transfer-encoding: chunked")
     await x.chunk(audio[: len(audio) // 2])
-    while not x.heard.go.is_set():
+    while not x.heard.go.is_set():  # noqa: ASYNC110  # the test sets it from another thread
         await asyncio.sleep(0.01)
     await x.chunk(audio[len(audio) // 2 :])
     await x.chunk(b"")
+
+
+async def long(x: Exchange) -> None:
+    """Half a minute of audio, all at once."""
+    await x.send(200, TYPES[x.form], clip(x.form, 30.0))
 
 
 async def long_id(x: Exchange) -> None:
@@ -189,6 +194,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "cut-at-start": cut_at_start,
     "cut-in-the-middle": cut_in_the_middle,
     "in-halves": in_halves,
+    "long": long,
     "long-id": long_id,
     "reset": reset,
     "compressed": compressed,
