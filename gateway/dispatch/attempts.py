@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_random_exponential
@@ -27,6 +28,8 @@ from providers import BrokenOff, NotAudio, ProviderError, Speech, TimedOut, spea
 
 REPEATS = 1
 """How often the same offer is tried again when there is no other."""
+EARLY_SECONDS = 0.005
+"""How much before its time a timeout may fire: uvloop's clock counts whole milliseconds."""
 _pause = wait_random_exponential(multiplier=0.05, max=2)
 
 
@@ -116,10 +119,9 @@ class Attempts:
         job, outlet = self._job, self._outlet
         attempt_by = min(started + self._tools.deadlines.attempt_seconds, job.first_audio_by)
         provider = job.providers[choice.offer.provider]
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout_at(attempt_by) as limit:
-                outlet.on_abandon = lambda: limit.reschedule(loop.time())
+                outlet.on_abandon = partial(_expire, limit)
                 pieces = speak(self._tools.client, provider, choice.offer, self._speech(choice))
                 async with (
                     aclosing(pieces),
@@ -199,12 +201,15 @@ class Attempts:
     def _worth_another(self, error: BaseException) -> bool:
         if not isinstance(error, ProviderError) or self._opened_at is not None:
             return False
-        if time.monotonic() >= self._job.first_audio_by:
+        if self._is_late():
             return False
         at = self._at or 0
         self._at = following(len(self._job.plan.choices), at, self._repeated, error)
         self._repeated = self._repeated + 1 if self._at == at else 0
         return self._at is not None
+
+    def _is_late(self) -> bool:
+        return time.monotonic() >= self._job.first_audio_by - EARLY_SECONDS
 
     def _wait(self, state: RetryCallState) -> float:
         """No pause before another offer; full jitter before the same one."""
@@ -223,7 +228,7 @@ class Attempts:
             }
             for choice, each in self._errors
         ]
-        if isinstance(error, TimedOut) and time.monotonic() >= self._job.first_audio_by:
+        if isinstance(error, TimedOut) and self._is_late():
             late = "no provider gave audio within the deadline"
             return FirstAudioLate(late, attempts=attempts)
         tried = ", ".join(
@@ -296,6 +301,11 @@ def intent_of(choice: Choice, seq: int) -> Intent:
         started_ms=int(time.time() * 1000),
         nano=choice.bound_nano,
     )
+
+
+def _expire(limit: asyncio.Timeout) -> None:
+    if not limit.expired():  # it may have, with its task yet to hear of it
+        limit.reschedule(asyncio.get_running_loop().time())
 
 
 async def _joined(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:

@@ -10,6 +10,7 @@ import logging
 import queue
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 
 from sqlalchemy import Engine, PoolProxiedConnection
 from sqlalchemy.exc import SQLAlchemyError
@@ -118,6 +119,9 @@ class _Session:
 
     def close(self) -> None:
         if self._connection is not None:
+            # sqlite3 closes only once its last cursor is gone; its lock must go now.
+            with suppress(self._engine.dialect.loaded_dbapi.Error):
+                self._connection.rollback()
             self._connection.invalidate()
             self._connection = None
 

@@ -15,9 +15,9 @@ import httpx
 import pytest
 
 from tests.conftest import NewDatabase
-from tests.doubles.books import Books, is_running, until
+from tests.doubles.books import Books, until
 from tests.doubles.catalogue import catalogue, offer, provider
-from tests.doubles.running import ROOT, Running, environment, free_port, running
+from tests.doubles.running import ROOT, Running, environment, running
 from tests.doubles.sound import read
 from tests.doubles.upstream import Upstream
 
@@ -194,9 +194,9 @@ def test_uvicorn_serves_it_too(
             whole = client.post("/v1/audio/speech", json={"model": "pair/html", "input": "Hello"})
             assert whole.status_code == 200, whole.text
             assert read(whole.content, "mp3").seconds == pytest.approx(1.0, abs=0.15)
-            with hearing(client, "test/cut-in-the-middle", "Broken") as chunks:
-                with pytest.raises(httpx.RemoteProtocolError):
-                    all(True for _ in chunks)
+            broken = hearing(client, "test/cut-in-the-middle", "Broken")
+            with broken as chunks, pytest.raises(httpx.RemoteProtocolError):
+                all(True for _ in chunks)
             with hearing(client, "test/endless", "left early") as chunks:
                 next(chunks)
         [heard] = upstream.said("left early")
@@ -206,7 +206,7 @@ def test_uvicorn_serves_it_too(
         assert process.wait(20) in {0, -signal.SIGTERM}
 
 
-FACTORY = '''
+FACTORY = """
 from gateway.app import create_app
 from gateway.migrating import migrate
 from gateway.settings import read_settings
@@ -220,7 +220,7 @@ def app():
         await first_key(settings, app.state["gateway"])
     made.on_startup.append(key)
     return made
-'''
+"""
 
 
 def answers(client: httpx.Client) -> bool:

@@ -207,9 +207,10 @@ def test_nothing_is_left_of_the_engine_when_the_gateway_ends(
         family = [engine(own), *workers(own)]
         body = {"model": "local/espeak-ng", "input": LONG, "response_format": "pcm"}
         if number == signal.SIGKILL:  # even while it speaks
-            with own.client() as client, client.stream(
-                "POST", "/v1/audio/speech", json=body
-            ) as response:
+            with (
+                own.client() as client,
+                client.stream("POST", "/v1/audio/speech", json=body) as response,
+            ):
                 next(response.iter_raw())
                 own.process.send_signal(number)
                 own.process.wait(10)
