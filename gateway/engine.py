@@ -50,7 +50,7 @@ class EngineKeeper:
         """Wait until the engine answers; False when it does not in time."""
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
-            if await self._answers():
+            if await self._answers("/health/ready"):
                 return True
             await asyncio.sleep(0.02)
         return False
@@ -86,20 +86,21 @@ class EngineKeeper:
             try:
                 await asyncio.wait_for(process.wait(), CHECK_SECONDS)
             except TimeoutError:
-                misses = 0 if await self._answers() else misses + 1
+                # Not "ready": with a full queue it is busy, not dead.
+                misses = 0 if await self._answers("/health/live") else misses + 1
             else:
                 return
         log.warning("the embedded voice does not answer and is ended")
         await self._end()
 
-    async def _answers(self) -> bool:
-        """Whether something serves the port: one line of HTTP, no client needed."""
+    async def _answers(self, path: str) -> bool:
+        """Whether the engine says yes at `path`: one line of HTTP, no client needed."""
         try:
             async with asyncio.timeout(CHECK_SECONDS):
                 reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-                writer.write(b"GET /health/ready HTTP/1.0\r\nhost: localhost\r\n\r\n")
-                status = await reader.readline()
-                writer.close()
+                with contextlib.closing(writer):
+                    writer.write(f"GET {path} HTTP/1.0\r\nhost: localhost\r\n\r\n".encode())
+                    status = await reader.readline()
         except (OSError, TimeoutError):
             return False
         return b" 200 " in status

@@ -166,6 +166,10 @@ class MeteringUnavailable(Unavailable):
     error_type = "metering_unavailable"
 
 
+class InDoubt(MeteringUnavailable):
+    """The database went away while it was writing: it may or may not have been done."""
+
+
 class FirstAudioLate(GatewayError):
     """No audio came within the deadline."""
 

@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ from gateway.endpoints.state import Gateway
 from gateway.engine import EngineKeeper
 from gateway.metering.operations import CreateKey
 from gateway.migrating import migrate
-from gateway.settings import Settings, SettingsError
+from gateway.settings import Settings, SettingsError, read_settings
 from gateway.tables import api_key
 from providers import CatalogError
 
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 
 def serve(settings: Settings, environ: Mapping[str, str] = os.environ, *, no_migrate: bool) -> None:
     """Run until SIGTERM or SIGINT."""
+    _check_free(settings.server.host, settings.server.port)
     migrate(settings, check_only=no_migrate)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, environ))
@@ -80,7 +82,7 @@ async def _listen(  # noqa: PLR0913, PLR0917  # everything that a running server
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    loop.add_signal_handler(signal.SIGHUP, reload, settings, environ, addresses, gateway)
+    loop.add_signal_handler(signal.SIGHUP, reload, environ, addresses, gateway)
     serving = asyncio.create_task(server.serve())
     welcoming = asyncio.create_task(_welcome(settings, gateway, keeper, key))
     stop = asyncio.create_task(stopping.wait())
@@ -99,15 +101,14 @@ async def _listen(  # noqa: PLR0913, PLR0917  # everything that a running server
 
 
 def reload(
-    settings: Settings,
     environ: Mapping[str, str],
     addresses: Mapping[str, str],
     gateway: Gateway,
 ) -> None:
     """Read catalogue, tasks and aliases anew; what cannot be read changes nothing and says why."""
     try:
-        gateway.routes = read_routes(settings, environ, addresses)
-    except (CatalogError, SettingsError, OSError) as error:
+        gateway.routes = read_routes(read_settings(environ), environ, addresses)
+    except (CatalogError, SettingsError, OSError, UnicodeDecodeError) as error:
         log.error("reload refused, the old configuration stays: %s", error)  # noqa: TRY400
     else:
         log.warning("configuration reloaded")
@@ -156,6 +157,15 @@ async def _welcome(
         """    -d '{"model": "auto", "input": "Hello from Voxroute."}' -o hello.mp3""",
     ]
     print("\n".join(lines), flush=True)
+
+
+def _check_free(host: str, port: int) -> None:
+    """Refuse a port in use: granian would share it with another gateway, and neither would tell."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise SettingsError(f"cannot listen on {host}:{port}: {error.strerror}") from error
 
 
 def _keeper(settings: Settings) -> EngineKeeper | None:

@@ -3,6 +3,7 @@
 The hold's transaction looks at the key again, so what is remembered here can never spend.
 """
 
+import asyncio
 import time
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from gateway.errors import Forbidden, MeteringUnavailable, Unauthenticated
 from gateway.tables import api_key
 
 REMEMBERED_SECONDS = 1.0
+PATIENCE_SECONDS = 3.0
+"""How long the database may take; longer than its own time limit for connecting."""
 MOST_REMEMBERED = 10_000
 
 
@@ -55,9 +58,9 @@ class Callers:
             api_key.c.expires_ms,
         ).where(api_key.c.hash == key_hash(key))
         try:
-            async with self._engine.connect() as connection:
+            async with asyncio.timeout(PATIENCE_SECONDS), self._engine.connect() as connection:
                 row = (await connection.execute(wanted)).one_or_none()
-        except (SQLAlchemyError, OSError):
+        except (SQLAlchemyError, OSError):  # TimeoutError is an OSError
             wrong = "the database of keys does not answer"
             raise MeteringUnavailable(wrong, retry_after=2) from None
         if row is None:

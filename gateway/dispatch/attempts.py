@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_random_exponential
@@ -27,6 +28,8 @@ from providers import BrokenOff, NotAudio, ProviderError, Speech, TimedOut, spea
 
 REPEATS = 1
 """How often the same offer is tried again when there is no other."""
+EARLY_SECONDS = 0.005
+"""How much before its time a timeout may fire: uvloop's clock counts whole milliseconds."""
 _pause = wait_random_exponential(multiplier=0.05, max=2)
 
 
@@ -96,31 +99,30 @@ class Attempts:
     # One attempt.
 
     async def _attempt(self, seq: int) -> None:
+        choice = self._job.plan.choices[self._at or 0]
+        if seq > 1 and not self._outlet.abandoned:
+            await self._extend(seq, choice)
         if self._outlet.abandoned:
             raise Abandoned
-        choice = self._job.plan.choices[self._at or 0]
-        if seq > 1:
-            await self._extend(seq, choice)
         started = time.monotonic()
         heard = Heard(Sound(Format(choice.native_format), choice.offer.sample_rate))
-        error: ProviderError | Abandoned | None = None
+        failed: ProviderError | None = None
         try:
             await self._speak(choice, heard, started)
             self.whole = True
-        except (ProviderError, Abandoned) as caught:
-            error = caught
+        except ProviderError as error:
+            failed = error
             raise
         finally:
-            self._write_down(seq, choice, heard, started, error)
+            self._write_down(seq, choice, heard, started, failed)
 
     async def _speak(self, choice: Choice, heard: Heard, started: float) -> None:
         job, outlet = self._job, self._outlet
         attempt_by = min(started + self._tools.deadlines.attempt_seconds, job.first_audio_by)
         provider = job.providers[choice.offer.provider]
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout_at(attempt_by) as limit:
-                outlet.on_abandon = lambda: limit.reschedule(loop.time())
+                outlet.on_abandon = partial(_expire, limit)
                 pieces = speak(self._tools.client, provider, choice.offer, self._speech(choice))
                 async with (
                     aclosing(pieces),
@@ -133,6 +135,8 @@ class Attempts:
                             self._open(choice)
                         self._meter.feed(chunk)
                         await outlet.put(chunk, self._tools.deadlines.stall_seconds)
+            if self._opened_at is None:
+                raise NotAudio("no sound in it")
         except TimeoutError:
             if outlet.abandoned:
                 raise Abandoned from None
@@ -198,12 +202,15 @@ class Attempts:
     def _worth_another(self, error: BaseException) -> bool:
         if not isinstance(error, ProviderError) or self._opened_at is not None:
             return False
-        if time.monotonic() >= self._job.first_audio_by:
+        if self._is_late():
             return False
         at = self._at or 0
         self._at = following(len(self._job.plan.choices), at, self._repeated, error)
         self._repeated = self._repeated + 1 if self._at == at else 0
         return self._at is not None
+
+    def _is_late(self) -> bool:
+        return time.monotonic() >= self._job.first_audio_by - EARLY_SECONDS
 
     def _wait(self, state: RetryCallState) -> float:
         """No pause before another offer; full jitter before the same one."""
@@ -222,7 +229,7 @@ class Attempts:
             }
             for choice, each in self._errors
         ]
-        if isinstance(error, TimedOut) and time.monotonic() >= self._job.first_audio_by:
+        if isinstance(error, TimedOut) and self._is_late():
             late = "no provider gave audio within the deadline"
             return FirstAudioLate(late, attempts=attempts)
         tried = ", ".join(
@@ -238,11 +245,10 @@ class Attempts:
         choice: Choice,
         heard: Heard,
         started: float,
-        error: ProviderError | Abandoned | None,
+        failed: ProviderError | None,
     ) -> None:
         now = time.monotonic()
         offer = choice.offer
-        failed = error if isinstance(error, ProviderError) else None
         opened = self._opened_at
         if failed is not None:
             self._errors.append((choice, failed))
@@ -252,7 +258,7 @@ class Attempts:
             first = (opened - started) * 1000
             self._tools.standings.heard(offer.name, now, first, factor)
         self.upstream_id = heard.upstream_id
-        outcome: Outcome = "failed" if failed else "abandoned" if error else "done"
+        outcome: Outcome = "failed" if failed else "done" if self.whole else "abandoned"
         nothing = failed is not None and failed.owed == "nothing"
         result = AttemptResult(
             seq=seq,
@@ -296,6 +302,11 @@ def intent_of(choice: Choice, seq: int) -> Intent:
         started_ms=int(time.time() * 1000),
         nano=choice.bound_nano,
     )
+
+
+def _expire(limit: asyncio.Timeout) -> None:
+    if not limit.expired():  # it may have, with its task yet to hear of it
+        limit.reschedule(asyncio.get_running_loop().time())
 
 
 async def _joined(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:

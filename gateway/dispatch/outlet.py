@@ -49,7 +49,8 @@ class Outlet:
     # The supervisor's side.
 
     def open(self, head: Head) -> None:
-        self._head.set_result(head)
+        if not self._head.done():  # a response that was cancelled took its future with it
+            self._head.set_result(head)
 
     async def put(self, chunk: bytes, patience: float) -> None:
         """Hand a chunk over; waits while too much waits already, and gives a stuck client up."""
@@ -75,11 +76,12 @@ class Outlet:
 
     async def ended(self, patience: float) -> None:
         """Until the response has taken everything, or the client has left or is stuck."""
-        if not self._ended.done():
-            try:
-                await asyncio.wait_for(asyncio.shield(self._ended), patience)
-            except TimeoutError:
+        waiting_bytes = -1
+        while not self._ended.done():
+            if self._waiting_bytes == waiting_bytes:
                 self.abandon()
+            waiting_bytes = self._waiting_bytes
+            await asyncio.wait((self._ended,), timeout=patience)
 
     # The response's side.
 
@@ -90,16 +92,16 @@ class Outlet:
     async def chunks(self) -> AsyncIterator[bytes]:
         """The audio; raises what broke it."""
         while True:
-            while self._chunks:
+            while self._chunks and not self.abandoned:
                 chunk = self._chunks.popleft()
                 self._waiting_bytes -= len(chunk)
                 _wake(self._wake_writer)
                 yield chunk
                 self.delivered = True
-            if self._closed:
-                break
             if self.abandoned:
                 raise Abandoned
+            if self._closed:
+                break
             self._wake_reader = asyncio.get_running_loop().create_future()
             await self._wake_reader
         if self._error is not None:

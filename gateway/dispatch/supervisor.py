@@ -7,12 +7,14 @@ import time
 from gateway.dispatch.attempts import Attempts, intent_of
 from gateway.dispatch.job import Job, Tools
 from gateway.dispatch.outlet import Abandoned, Outlet
-from gateway.errors import ClientLeft, GatewayError, MeteringUnavailable
+from gateway.errors import ClientLeft, Draining, GatewayError, InDoubt, MeteringUnavailable
 from gateway.metering.operations import Closing, Hold, Operation, Record, Resolve
 from gateway.tracing import Attributes, Step
 
 SETTLE_TRIES = 60
 SETTLE_PAUSE_SECONDS = 0.5
+SETTLE_SECONDS = 10.0
+"""How long a stop waits for what it broke off to be settled."""
 log = logging.getLogger(__name__)
 
 
@@ -21,13 +23,14 @@ class Supervisor:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], Outlet] = {}
+        self._stopped = False
 
     def start(self, job: Job) -> Outlet:
         outlet = Outlet()
         task = asyncio.create_task(self._supervise(job, outlet))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._running[task] = outlet
+        task.add_done_callback(self._forget)
         return outlet
 
     async def refuse(self, job: Job, error: GatewayError) -> None:
@@ -36,20 +39,34 @@ class Supervisor:
             status="voided",
             http_status=error.status,
             error_type=error.error_type,
-            duration_ms=round((time.monotonic() - job.began) * 1000),
+            duration_ms=_ms(job),
         )
-        await self._tools.writer.submit(Record(job.opening, closing))
-        steps = [Step("plan", job.began, job.planned)]
-        job.trace.end(steps, _attributes(job, closing), error.error_type)
+        try:
+            await self._tools.writer.submit(Record(job.opening, closing))
+        finally:
+            steps = [Step("plan", job.began, job.planned)]
+            job.trace.end(steps, _attributes(job, closing), error.error_type)
 
     async def drain(self, seconds: float) -> None:
         """Let what runs come to its end, for `seconds` at most; then break off and settle it."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=seconds)
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._ended(seconds)
+        self._stopped = True
+        for outlet in list(self._running.values()):
+            outlet.abandon()
+        await self._ended(SETTLE_SECONDS)
+        if self._running:
+            log.error("%d requests could not be settled; their holds stay", len(self._running))
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        """Whatever ended a task early, its client is not left waiting."""
+        outlet = self._running.pop(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a request failed in the gateway itself", exc_info=error)
+            outlet.close(GatewayError("the gateway itself failed"))
+
+    async def _ended(self, seconds: float) -> None:
+        if self._running:
+            await asyncio.wait(self._running, timeout=seconds)
 
     async def _supervise(self, job: Job, outlet: Outlet) -> None:
         choice = job.plan.choices[0]
@@ -59,8 +76,7 @@ class Supervisor:
         try:
             await self._tools.writer.submit(hold)
         except GatewayError as error:
-            outlet.close(error)
-            await self._refused(job, error, steps)
+            await self._refused(job, outlet, error, steps)
             return
         held_at = time.monotonic()
         steps.append(Step("hold", job.planned, held_at, {"voxroute.hold_nano_usd": most}))
@@ -82,25 +98,37 @@ class Supervisor:
         try:
             await attempts.run()
         except Abandoned:
-            failure: GatewayError = ClientLeft("the client left")
+            failure = self._left()
         except GatewayError as error:
             failure = error
-        except asyncio.CancelledError:
-            failure = GatewayError("the gateway stopped in the middle of this request")
         except Exception:
             log.exception("a request failed in the gateway itself")
             failure = GatewayError("the gateway itself failed; the request is not charged")
         else:
             outlet.close()
             await outlet.ended(self._tools.deadlines.stall_seconds)
-            return ClientLeft("the client left") if outlet.abandoned else None
+            return self._left() if outlet.abandoned else None
         outlet.close(failure)
         return failure
 
-    async def _refused(self, job: Job, error: GatewayError, steps: list[Step]) -> None:
-        closing = Closing("voided", error.status, 0, error.error_type)
-        if not isinstance(error, MeteringUnavailable):
+    def _left(self) -> GatewayError:
+        """Who broke off: the client, unless the gateway is stopping."""
+        if self._stopped:
+            return Draining("the gateway stopped in the middle of this request", retry_after=5)
+        return ClientLeft("the client left")
+
+    async def _refused(
+        self, job: Job, outlet: Outlet, error: GatewayError, steps: list[Step]
+    ) -> None:
+        """Nothing was held: write that down, then tell; a database that is away is told at once."""
+        closing = Closing("voided", error.status, _ms(job), error.error_type)
+        if isinstance(error, MeteringUnavailable):
+            outlet.close(error)
+            if isinstance(error, InDoubt):
+                await self._settle(job, closing)  # there may be a hold, which nobody will use
+        else:
             await self._settle(job, closing, Record(job.opening, closing))
+            outlet.close(error)
         job.trace.end(steps, _attributes(job, closing), error.error_type)
 
     async def _settle(self, job: Job, closing: Closing, instead: Operation | None = None) -> None:
@@ -112,6 +140,8 @@ class Supervisor:
                 await self._tools.writer.submit(instead or resolve)
             except MeteringUnavailable:
                 await asyncio.sleep(SETTLE_PAUSE_SECONDS)
+            except GatewayError:
+                break
             else:
                 return
         log.error("generation %s could not be settled; its hold stays", opening.id)
@@ -126,7 +156,7 @@ def _closing(job: Job, attempts: Attempts, outlet: Outlet, error: GatewayError |
         status="settled" if pays else "voided",
         http_status=error.status if error else 200,
         error_type=error.error_type if error else None,
-        duration_ms=round((time.monotonic() - job.began) * 1000),
+        duration_ms=_ms(job),
         model=choice.offer.model if choice else None,
         provider=choice.offer.provider if choice else None,
         voice=choice.voice if choice else None,
@@ -160,3 +190,8 @@ def _attributes(job: Job, closing: Closing) -> Attributes:
         "voxroute.outcome": closing.status,
         "error.type": closing.error_type,
     }
+
+
+def _ms(job: Job) -> int:
+    """How long the request has taken so far."""
+    return round((time.monotonic() - job.began) * 1000)

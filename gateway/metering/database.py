@@ -77,5 +77,6 @@ def _patience(url: URL) -> dict[str, Any]:
         return {"timeout": BUSY_SECONDS}
     return {
         "connect_timeout": BUSY_SECONDS,
+        "tcp_user_timeout": 5000,  # ms; a network that swallows everything breaks no connection
         "options": f"-c lock_timeout={BUSY_SECONDS}s -c statement_timeout=5s",
     }

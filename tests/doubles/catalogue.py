@@ -40,13 +40,14 @@ def catalogue(upstream: Upstream) -> str:
         )
         for name in BEHAVIOURS
     ]
-    second = [offer(f"pair/{name}", "30") for name in BEHAVIOURS]
+    second = [offer(f"pair/{name}", "30") for name in (*BEHAVIOURS, "refused")]
     short = offer("test/short", "15", "max_characters = 20")
     rows.append(provider("second", upstream.address("chunked"), *second, short))
     for form in ("mp3", "opus", "aac", "flac", "wav", "pcm"):
         one = offer(f"only/{form}", "15", formats=f'{{ {form} = "{form}" }}')
         rows.append(provider(f"only-{form}", upstream.address("chunked"), one))
-    rows.append(provider("refused", "http://127.0.0.1:1/v1", offer("test/refused", "15")))
+    refused = offer("test/refused", "15"), offer("pair/refused", "15")
+    rows.append(provider("refused", "http://127.0.0.1:1/v1", *refused))
     rows.append(
         provider("keyless", upstream.address("fine"), offer("off/model", "1"), key="TEST_UNSET_KEY")
     )

@@ -35,6 +35,8 @@ class Heard:
     """The port that it came from: the same for requests over one connection."""
     gone: threading.Event = field(default_factory=threading.Event)
     """Set when the other side has closed the connection."""
+    go: threading.Event = field(default_factory=threading.Event)
+    """Set by the test when an upstream that waits for it shall go on."""
 
 
 @dataclass
@@ -126,6 +128,27 @@ async def cut_in_the_middle(x: Exchange) -> None:
     await x.head(200, TYPES[x.form], "content-length: " + str(len(audio)))
     x.writer.write(audio[: len(audio) // 2])
     await x.writer.drain()
+
+
+async def in_halves(x: Exchange) -> None:
+    """Half of the audio, and the rest when the test says so."""
+    audio = clip(x.form, 2.0)
+    await x.head(200, TYPES[x.form], "transfer-encoding: chunked")
+    await x.chunk(audio[: len(audio) // 2])
+    while not x.heard.go.is_set():  # noqa: ASYNC110  # the test sets it from another thread
+        await asyncio.sleep(0.01)
+    await x.chunk(audio[len(audio) // 2 :])
+    await x.chunk(b"")
+
+
+async def long(x: Exchange) -> None:
+    """Half a minute of audio, all at once."""
+    await x.send(200, TYPES[x.form], clip(x.form, 30.0))
+
+
+async def long_id(x: Exchange) -> None:
+    """Good audio under a request id that no column was made for."""
+    await x.send(200, TYPES[x.form], clip(x.form), "x-generation-id: " + "long-" * 100)
 
 
 async def reset(x: Exchange) -> None:
@@ -222,6 +245,9 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "wrong-audio": wrong_audio,
     "cut-at-start": cut_at_start,
     "cut-in-the-middle": cut_in_the_middle,
+    "in-halves": in_halves,
+    "long": long,
+    "long-id": long_id,
     "reset": reset,
     "compressed": compressed,
     "redirect": redirect,

@@ -112,6 +112,15 @@ def test_a_limit_below_the_price_refuses_without_a_retry(
     assert final(gateway, key, response)["status"] == "voided"
 
 
+def test_a_refusal_is_on_record_when_it_is_told(client: httpx.Client, gateway: Running) -> None:
+    key = new_key(client, limit=0.0001)["key"]
+    with gateway.client(str(key)) as own:
+        for _ in range(20):
+            refused = own.post("/v1/audio/speech", json={"model": "test/fine", "input": TEXT})
+            wanted = {"id": refused.headers["x-generation-id"]}
+            assert own.get("/v1/generation", params=wanted).json()["data"]["http_status"] == 402
+
+
 def test_a_key_without_money_can_still_use_what_is_free(
     client: httpx.Client, gateway: Running
 ) -> None:

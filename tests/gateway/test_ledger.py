@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, func, select
 
-from gateway.errors import BudgetExceeded, GatewayError, MeteringUnavailable, Unauthenticated
+from gateway.errors import BudgetExceeded, GatewayError, Unauthenticated
 from gateway.metering.database import database_url, open_writing
 from gateway.metering.operations import (
     AttemptResult,
@@ -205,7 +205,7 @@ async def test_a_bad_operation_fails_alone(ledger: Ledger) -> None:
     ]
     first, bad, last = await asyncio.gather(*submitted, return_exceptions=True)
     assert (first, last) == (True, True)
-    assert isinstance(bad, MeteringUnavailable)
+    assert isinstance(bad, GatewayError)
     assert ledger.balance()[1] == 15
 
 

@@ -1,0 +1,93 @@
+"""The ledger's books, read from its database beside the gateway, and the waiting that tests do."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+from sqlalchemy import NullPool, create_engine, text
+
+from tests.doubles.running import Running
+
+Met = TypeVar("Met")
+
+
+def until(met: Callable[[], Met], seconds: float = 10) -> Met:
+    """Poll until it is so, and give it; fail when the time is over."""
+    deadline = time.monotonic() + seconds
+    while not (found := met()):
+        assert time.monotonic() < deadline, "it did not come to pass in time"
+        time.sleep(0.02)
+    return found
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key made for one test."""
+
+    plain: str
+    hash: str
+
+
+def new_key(client: httpx.Client, limit: str | None = None) -> Key:
+    answer = client.post("/v1/keys", json={"name": "a test's", "limit": limit})
+    assert answer.is_success, answer.text
+    return Key(answer.json()["key"], answer.json()["data"]["hash"])
+
+
+def settled(client: httpx.Client, generation: str) -> dict[str, object]:
+    """The record once it is final; settling may take 250 ms after the last byte."""
+
+    def final() -> dict[str, object] | None:
+        response = client.get("/api/v1/generation", params={"id": generation})
+        if response.status_code != 200 or response.json()["data"]["status"] == "held":
+            return None
+        record: dict[str, object] = response.json()["data"]
+        return record
+
+    return until(final, 5)
+
+
+class Books:
+    """What a gateway's database says, asked without the gateway."""
+
+    def __init__(self, running: Running) -> None:
+        url = running.environ["GATEWAY_DATABASE_URL"].replace("+aiosqlite", "")
+        self._engine = create_engine(url, poolclass=NullPool)
+
+    def ask(self, sql: str, **values: object) -> list[Mapping[str, object]]:
+        with self._engine.connect() as connection:
+            return [dict(row) for row in connection.execute(text(sql), values).mappings()]
+
+    def balance(self, key_hash: str) -> Mapping[str, object]:
+        [row] = self.ask("SELECT * FROM balance WHERE scope = :scope", scope=f"key:{key_hash}")
+        return row
+
+    def charged(self, key_hash: str) -> tuple[int, int]:
+        """Nano-USD and characters that the key's entries add up to."""
+        [row] = self.ask(
+            "SELECT coalesce(sum(e.nano), 0) AS nano, coalesce(sum(e.characters), 0) AS characters "
+            "FROM entry e JOIN generation g ON g.id = e.generation_id "
+            "WHERE g.key_hash = :hash AND e.ledger = 'charge' AND e.kind IN ('settle', 'void')",
+            hash=key_hash,
+        )
+        return int(str(row["nano"])), int(str(row["characters"]))
+
+    def assert_balanced(self, key_hash: str) -> None:
+        """At rest nothing is held, and the entries add up to the balance."""
+        until(lambda: self.balance(key_hash)["held_nano"] == 0)
+        balance = self.balance(key_hash)
+        assert balance["held_characters"] == 0
+        posted = (balance["posted_nano"], balance["posted_characters"])
+        assert posted == self.charged(key_hash)
+        held = "SELECT id FROM generation WHERE key_hash = :hash AND status = 'held'"
+        assert self.ask(held, hash=key_hash) == []

@@ -1,0 +1,220 @@
+"""The embedded voice beside the gateway: killed in all ways, it comes back or is spoken for."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.engine import EngineKeeper
+from gateway.settings import EmbeddedVoice
+from tests.conftest import NewDatabase
+from tests.doubles.books import is_running, settled, until
+from tests.doubles.catalogue import provider
+from tests.doubles.running import Running, running
+from tests.doubles.sound import read
+from tests.doubles.upstream import Upstream
+
+LONG = "This goes on and on and on. " * 3000
+"""An hour of audio: nobody has all of it before the engine dies."""
+
+FALLBACK = """
+[[provider.offer]]
+model = "local/espeak-ng"
+upstream = "m"
+voices = ["en-us"]
+formats = { mp3 = "mp3", pcm = "pcm" }
+price = { per = "character", usd_per_million = "1", source = "test", as_of = "2026-11-22" }
+"""
+
+
+@pytest.fixture(scope="module")
+def home(
+    tmp_path_factory: pytest.TempPathFactory, new_database: NewDatabase, upstream: Upstream
+) -> Iterator[Running]:
+    """A gateway whose embedded voice has another provider behind it."""
+    with _at_home(tmp_path_factory.mktemp("home"), new_database, upstream) as started:
+        yield started
+
+
+def _at_home(
+    data: Path, new_database: NewDatabase, upstream: Upstream
+) -> AbstractContextManager[Running]:
+    extra = data / "providers.toml"
+    extra.write_text(provider("stand-in", upstream.address("fine"), FALLBACK))
+    more = {"GATEWAY_CATALOG": str(extra), "GATEWAY_DEADLINES_ATTEMPT_SECONDS": "2"}
+    return running(data, new_database("sqlite"), **more)
+
+
+def speak(gateway: Running, text: str = "Good morning.", **body: object) -> httpx.Response:
+    with gateway.client() as client:
+        asked = {"model": "local/espeak-ng", "input": text, "voice": "en-us"} | body
+        return client.post("/v1/audio/speech", json=asked)
+
+
+def speaks_itself(gateway: Running) -> bool:
+    response = speak(gateway)
+    assert response.status_code == 200, response.text
+    return response.headers["x-provider"] == "local"
+
+
+def children(pid: int) -> list[int]:
+    """Living children; every thread has a list of its own."""
+    tasks = Path(f"/proc/{pid}/task")
+    try:
+        told = " ".join((task / "children").read_text() for task in tasks.iterdir())
+    except FileNotFoundError:
+        return []
+    return [child for child in map(int, told.split()) if is_running(child)]
+
+
+def engine(gateway: Running) -> int:
+    [pid] = until(lambda: [p for p in children(gateway.process.pid) if _is_engine(p)])
+    return pid
+
+
+def _is_engine(pid: int) -> bool:
+    return b"local_engine" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def workers(gateway: Running) -> list[int]:
+    return until(lambda: len(found := children(engine(gateway))) == 2 and found)
+
+
+def kill(pids: list[int], number: int = signal.SIGKILL) -> None:
+    for pid in pids:
+        os.kill(pid, number)
+
+
+def asked_of_a_frozen(gateway: Running, victims: list[int]) -> httpx.Response:
+    """Ask while the victims stand still, then kill them: nothing was said before they died."""
+    kill(victims, signal.SIGSTOP)
+    with ThreadPoolExecutor() as threads:
+        asked = threads.submit(speak, gateway, "Who speaks?")
+        time.sleep(0.3)
+        assert not asked.done()
+        kill(victims)
+        return asked.result(10)
+
+
+@pytest.mark.parametrize("which", ["workers", "engine"])
+def test_death_before_the_first_audio_is_spoken_by_the_next(home: Running, which: str) -> None:
+    until(lambda: speaks_itself(home))
+    victims = workers(home) if which == "workers" else [engine(home)]
+    response = asked_of_a_frozen(home, victims)
+    assert response.status_code == 200, response.text
+    assert response.headers["x-provider"] == "stand-in"
+    assert read(response.content, "mp3").seconds == pytest.approx(1.0, abs=0.15)
+    until(lambda: speaks_itself(home), 15)
+    assert not any(map(is_running, victims))
+
+
+@pytest.mark.parametrize("which", ["workers", "engine"])
+def test_death_in_the_middle_cuts_the_clip_and_voids_it(home: Running, which: str) -> None:
+    until(lambda: speaks_itself(home))
+    victims = workers(home) if which == "workers" else [engine(home)]
+    body = {"model": "local/espeak-ng", "input": LONG, "response_format": "pcm", "voice": "en-us"}
+    with home.client() as client:
+        with client.stream("POST", "/v1/audio/speech", json=body) as response:
+            chunks = response.iter_raw()
+            next(chunks)
+            kill(victims)
+            with pytest.raises(httpx.RemoteProtocolError):
+                all(True for _ in chunks)
+        record = settled(client, response.headers["x-generation-id"])
+    assert (record["status"], record["cost"], record["fallbacks"]) == ("voided", "0", 0)
+    until(lambda: speaks_itself(home), 15)
+
+
+def test_an_engine_that_stands_still_is_spoken_for(home: Running) -> None:
+    until(lambda: speaks_itself(home))
+    frozen = engine(home)
+    kill([frozen], signal.SIGSTOP)
+    begun = time.monotonic()
+    response = speak(home)
+    kill([frozen], signal.SIGCONT)
+    assert response.headers["x-provider"] == "stand-in"
+    assert time.monotonic() - begun < 4
+    until(lambda: speaks_itself(home), 10)
+
+
+@asynccontextmanager
+async def watched(
+    answer: Callable[[bytes], bytes | None],
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, asyncio.Task[None], list[bytes]]]:
+    """A keeper that watches a process; the health checks are answered by the test."""
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        if (status := answer(asked[-1])) is not None:
+            writer.write(b"HTTP/1.0 " + status + b"\r\n\r\n")
+            writer.close()
+            return
+        await reader.read()  # until the other side gives up
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    keeper = EngineKeeper(EmbeddedVoice(), server.sockets[0].getsockname()[1])
+    process = await asyncio.create_subprocess_exec("sleep", "60")
+    keeper._process = process  # noqa: SLF001  # only a keeper starts what it watches
+    watching = asyncio.create_task(keeper._until_dead(process))  # noqa: SLF001
+    try:
+        yield process, watching, asked
+    finally:
+        watching.cancel()
+        await keeper.stop()
+        server.close()
+
+
+async def asked_for(asked: list[bytes], times: int) -> None:
+    deadline = time.monotonic() + 10
+    while len(asked) < times:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+async def test_a_full_engine_is_not_taken_for_a_dead_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.engine.CHECK_SECONDS", 0.02)
+
+    def full(request: bytes) -> bytes:
+        return b"503 Full" if b"/health/ready" in request else b"200 OK"
+
+    async with watched(full) as (process, watching, asked):
+        await asked_for(asked, 10)
+        assert process.returncode is None
+        assert not watching.done()
+
+
+async def test_an_engine_that_does_not_answer_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.engine.CHECK_SECONDS", 0.02)
+    async with watched(lambda _: None) as (process, watching, _):
+        await asyncio.wait_for(watching, 10)
+        assert process.returncode == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_of_the_engine_when_the_gateway_ends(
+    tmp_path: Path, new_database: NewDatabase, upstream: Upstream, number: int
+) -> None:
+    with _at_home(tmp_path, new_database, upstream) as own:
+        family = [engine(own), *workers(own)]
+        body = {"model": "local/espeak-ng", "input": LONG, "response_format": "pcm"}
+        if number == signal.SIGKILL:  # even while it speaks
+            with (
+                own.client() as client,
+                client.stream("POST", "/v1/audio/speech", json=body) as response,
+            ):
+                next(response.iter_raw())
+                own.process.send_signal(number)
+                own.process.wait(10)
+        else:
+            own.process.send_signal(number)
+            assert own.process.wait(10) == 0
+        until(lambda: not any(map(is_running, family)), 10)

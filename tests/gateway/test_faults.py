@@ -1,0 +1,266 @@
+"""Providers, clients and databases that fail: who is told what, who pays, and what is left held."""
+
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import CANARY, NewDatabase
+from tests.doubles.books import Books, new_key, settled, until
+from tests.doubles.catalogue import offer, provider
+from tests.doubles.running import Running, running
+from tests.doubles.sound import read
+from tests.doubles.upstream import Upstream
+
+FIRST, SECOND = 15_000, 30_000
+"""Nano-USD per character of the first and the second provider."""
+
+# behaviour -> how the record calls it, and whether the provider may bill for it
+FAULTS = {
+    "html": ("not_audio", True),
+    "disguised-html": ("not_audio", True),
+    "disguised-json": ("not_audio", True),
+    "empty": ("not_audio", True),
+    "wrong-type": ("not_audio", True),
+    "wrong-audio": ("not_audio", True),
+    "compressed": ("not_audio", True),
+    "cut-at-start": ("broken_off", True),
+    "reset": ("provider_overloaded", True),
+    "failing": ("provider_overloaded", True),
+    "overloaded": ("provider_overloaded", True),
+    "redirect": ("invalid_request", False),
+    "bad-request": ("invalid_request", False),
+    "bad-key": ("credential_refused", False),
+    "no-credit": ("quota_exhausted", False),
+    "missing": ("not_offered", False),
+    "too-many": ("rate_limit_exceeded", False),
+    "refused": ("provider_unreachable", False),
+    "hang": ("timeout", True),
+}
+QUICK = [name for name in FAULTS if name != "hang"]
+ONCE = {"timeout", "rate_limit_exceeded", "quota_exhausted", "credential_refused"}
+ONCE |= {"not_offered", "invalid_request"}
+"""Error types after which the same provider is not asked again."""
+
+
+@pytest.fixture
+def books(gateway: Running) -> Books:
+    return Books(gateway)
+
+
+def speak(client: httpx.Client, model: str, text: str, **body: object) -> httpx.Response:
+    return client.post("/v1/audio/speech", json={"model": model, "input": text} | body)
+
+
+def tried(record: dict[str, object]) -> list[tuple[object, object, object]]:
+    responses = record["provider_responses"]
+    assert isinstance(responses, list)
+    return [(each["provider_name"], each["outcome"], each["error_type"]) for each in responses]
+
+
+def usd(nano: int) -> float:
+    return nano / 1e9
+
+
+# A provider that fails, with another behind it.
+
+
+@pytest.mark.parametrize(
+    ("fault", "form"),
+    [(fault, "mp3") for fault in QUICK]
+    + [("disguised-html", form) for form in ("wav", "opus", "aac", "flac", "pcm")]
+    + [("cut-at-start", form) for form in ("wav", "opus", "aac", "flac")]
+    + [("wrong-audio", "wav"), ("empty", "pcm"), ("html", "pcm")],
+)
+def test_a_fault_before_the_first_audio_is_spoken_by_the_next(
+    client: httpx.Client, gateway: Running, upstream: Upstream, fault: str, form: str
+) -> None:
+    text = f"{fault} as {form} on {gateway.url}"
+    response = speak(client, f"pair/{fault}", text, response_format=form)
+    assert response.status_code == 200, response.text
+    assert read(response.content, form).seconds == pytest.approx(1.0, abs=0.15)
+    assert response.headers["x-provider"] == "second"
+    assert response.headers["x-attempts"] == "2"
+    assert_fell_back(client, response, fault, text)
+    asked = [each.behaviour for each in upstream.said(text)]
+    assert asked == ([fault] if fault != "refused" else []) + ["chunked"]
+
+
+def test_silence_is_spoken_by_the_next_once_the_attempt_is_over(
+    client: httpx.Client, gateway: Running, upstream: Upstream
+) -> None:
+    text = f"silence on {gateway.url}"
+    begun = time.monotonic()
+    response = speak(client, "pair/hang", text)
+    assert 3 <= time.monotonic() - begun < 5
+    assert response.headers["x-provider"] == "second"
+    assert_fell_back(client, response, "hang", text)
+    assert upstream.said(text)[0].gone.wait(5), "the silent one was not hung up on"
+
+
+def assert_fell_back(client: httpx.Client, response: httpx.Response, fault: str, text: str) -> None:
+    record = settled(client, response.headers["x-generation-id"])
+    kind, billed = FAULTS[fault]
+    assert tried(record) == [(fault, "failed", kind), ("second", "done", None)]
+    assert record["status"] == "settled"
+    assert record["fallbacks"] == 1
+    assert record["characters"] == len(text)
+    assert record["usage"] == pytest.approx(usd(SECOND * len(text)))
+    owed = SECOND + (FIRST if billed else 0)
+    assert record["upstream_inference_cost"] == pytest.approx(usd(owed * len(text)))
+
+
+# A provider that fails, alone.
+
+
+@pytest.mark.parametrize("fault", QUICK)
+def test_a_fault_with_nobody_behind_it_is_told_and_costs_nothing(
+    client: httpx.Client, gateway: Running, books: Books, fault: str
+) -> None:
+    key = new_key(client)
+    text = f"{fault} alone on {gateway.url}"
+    with gateway.client(key.plain) as mine:
+        response = speak(mine, f"test/{fault}", text)
+    assert response.status_code == 502, response.text
+    kind, billed = FAULTS[fault]
+    error = response.json()["error"]
+    attempts = error["metadata"]["attempts"]
+    assert [each["error_type"] for each in attempts] == [kind] * (1 if kind in ONCE else 2)
+    assert {each["provider"] for each in attempts} == {fault}
+    assert CANARY not in response.text
+    record = settled(client, response.headers["x-generation-id"])
+    assert (record["status"], record["cost"], record["characters"]) == ("voided", "0", 0)
+    assert [each[2] for each in tried(record)] == [kind] * len(attempts)
+    owed = FIRST * len(text) * len(attempts) if billed else 0
+    assert record["upstream_inference_cost"] == pytest.approx(usd(owed))
+    books.assert_balanced(key.hash)
+
+
+@pytest.mark.parametrize("round_", range(5))
+def test_a_deadline_is_kept_against_silence(
+    client: httpx.Client, gateway: Running, upstream: Upstream, round_: int
+) -> None:
+    text = f"deadline {round_} on {gateway.url}"
+    begun = time.monotonic()
+    response = speak(client, "test/hang", text, deadline_ms=300)
+    assert 0.29 < time.monotonic() - begun < 0.8
+    assert response.status_code == 504, response.text
+    assert response.json()["error"]["metadata"]["attempts"][0]["error_type"] == "timeout"
+    record = settled(client, response.headers["x-generation-id"])
+    assert (record["status"], record["cost"]) == ("voided", "0")
+    assert upstream.said(text)[0].gone.wait(5)
+
+
+def test_a_deadline_ends_the_falling_back_too(client: httpx.Client) -> None:
+    begun = time.monotonic()
+    response = speak(client, "pair/hang", "no time for the second", deadline_ms=300)
+    assert time.monotonic() - begun < 0.8
+    assert response.status_code == 504
+    record = settled(client, response.headers["x-generation-id"])
+    assert tried(record) == [("hang", "failed", "timeout")]
+
+
+# A clip that breaks.
+
+
+@pytest.mark.parametrize("form", ["pcm", "mp3", "wav"])
+@pytest.mark.parametrize("model", ["test/cut-in-the-middle", "pair/cut-in-the-middle"])
+def test_a_clip_that_breaks_off_is_seen_to_break_and_not_charged(
+    client: httpx.Client, gateway: Running, books: Books, model: str, form: str
+) -> None:
+    key = new_key(client)
+    body = {"model": model, "input": "Broken", "response_format": form}
+    heard: list[bytes] = []
+    with gateway.client(key.plain) as mine, mine.stream("POST", "/v1/audio/speech", json=body) as r:
+        generation = r.headers["x-generation-id"]
+        assert r.headers["x-attempts"] == "1"
+        with pytest.raises(httpx.RemoteProtocolError):
+            heard.extend(r.iter_raw())
+    assert sum(map(len, heard)) > 1000
+    record = settled(client, generation)
+    assert (record["status"], record["cost"], record["characters"]) == ("voided", "0", 0)
+    assert tried(record) == [("cut-in-the-middle", "failed", "broken_off")]
+    assert record["upstream_inference_cost"] == pytest.approx(usd(FIRST * len("Broken")))
+    books.assert_balanced(key.hash)
+
+
+def test_a_broken_clip_as_events_ends_with_an_error_and_not_with_done(
+    client: httpx.Client,
+) -> None:
+    body = {"model": "test/cut-in-the-middle", "input": "Broken", "stream_format": "sse"}
+    said: list[str] = []
+    with (
+        client.stream("POST", "/v1/audio/speech", json=body) as response,
+        pytest.raises(httpx.RemoteProtocolError),
+    ):
+        said.extend(response.iter_text())
+    assert '"type":"error"' in "".join(said)
+    assert "speech.audio.done" not in "".join(said)
+
+
+# What providers send beside the audio.
+
+
+def test_an_endless_request_id_does_not_keep_the_request_from_being_settled(
+    client: httpx.Client, books: Books
+) -> None:
+    response = speak(client, "test/long-id", "Whose id is this?")
+    assert response.status_code == 200
+    record = settled(client, response.headers["x-generation-id"])
+    assert record["status"] == "settled"
+    assert str(record["upstream_id"]).startswith("long-long-")
+
+
+def test_nul_in_a_name_is_told_as_any_other_name(client: httpx.Client) -> None:
+    response = speak(client, "no/such\0model", "Hello")
+    assert response.status_code == 404
+    assert response.json()["error"]["metadata"]["error_type"] == "model_not_found"
+    response = speak(client, "test/fine", "Hello", user="a\0b", session_id="c\0d")
+    assert response.status_code == 200
+    assert settled(client, response.headers["x-generation-id"])["status"] == "settled"
+
+
+# The provider's key.
+
+
+def test_a_providers_key_is_told_to_nobody_but_the_provider(
+    tmp_path: Path, new_database: NewDatabase, upstream: Upstream
+) -> None:
+    faults = [name for name in FAULTS if name not in {"refused", "hang"}]
+    faults += ["fine", "cut-in-the-middle"]
+    rows = [
+        provider(name, upstream.address(name), offer(f"with/{name}", "1"), key="TEST_SECRET_KEY")
+        for name in faults
+    ]
+    extra = tmp_path / "providers.toml"
+    extra.write_text("\n".join(rows))
+    own = {"GATEWAY_CATALOG": str(extra), "GATEWAY_EMBEDDED_VOICE_ENABLED": "false"}
+    with (
+        running(tmp_path, new_database("sqlite"), TEST_SECRET_KEY=CANARY, **own) as started,
+        started.client() as client,
+    ):
+        told = [_whatever_comes(client, f"with/{name}", "A secret") for name in faults]
+        told += [client.get(path).content for path in ("/v1/models", "/v1/generations")]
+        books = Books(started)
+        until(lambda: not books.ask("SELECT id FROM generation WHERE status = 'held'"))
+    heard = [each for each in upstream.said("A secret") if each.behaviour in faults]
+    assert {each.headers["authorization"] for each in heard} == {f"Bearer {CANARY}"}
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    database = Path(started.environ["GATEWAY_DATABASE_URL"].partition("///")[2])
+    told += [file.read_bytes() for file in [*files, *database.parent.iterdir()]]
+    assert len(told) > len(faults) + 4
+    assert not any(CANARY.encode() in each for each in told)
+
+
+def _whatever_comes(client: httpx.Client, model: str, text: str) -> bytes:
+    """The answer's head and as much of its body as comes."""
+    told = b""
+    body = {"model": model, "input": text}
+    with client.stream("POST", "/v1/audio/speech", json=body) as response:
+        told += str(response.headers).encode()
+        with suppress(httpx.RemoteProtocolError):
+            for chunk in response.iter_raw():
+                told += chunk
+    return told
