@@ -7,8 +7,6 @@ from gateway.audio.formats import Sound
 from gateway.audio.inspection import Finding, inspect
 from providers import NotAudio, Receipt
 
-LONGEST_ID = 200
-
 
 @dataclass(slots=True)
 class Heard:
@@ -54,7 +52,7 @@ def _passed(finding: Finding, head: bytes, heard: Heard) -> bytes:
 
 
 def _learn(receipt: Receipt, heard: Heard) -> None:
-    heard.upstream_id = (receipt.upstream_id or "")[:LONGEST_ID] or heard.upstream_id
+    heard.upstream_id = receipt.upstream_id or heard.upstream_id
     heard.billed_characters = receipt.billed_characters or heard.billed_characters
     if receipt.sample_rate is not None:
         heard.sound = Sound(heard.sound.format, receipt.sample_rate)

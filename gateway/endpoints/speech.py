@@ -110,13 +110,13 @@ def _opening(
         trace_id=trace.id,
         key_hash=caller.key_hash,
         created_ms=int(now * 1000),
-        requested_model=_plain(wanted.names[0])[:200],
+        requested_model=wanted.names[0],
         format=wanted.speech.format,
         streamed=wanted.sse,
         characters=len(wanted.speech.text),
         plan=_told(plan),
-        user=_plain(wanted.user or "") or None,
-        session_id=_plain(wanted.session_id or "") or _clean(headers, "x-session-id", 256),
+        user=wanted.user,
+        session_id=wanted.session_id or _clean(headers, "x-session-id", 256),
         app=_clean(headers, "x-openrouter-title", 200) or _clean(headers, "x-title", 200),
         referer=_clean(headers, "http-referer", 500) or _clean(headers, "referer", 500),
         user_agent=_clean(headers, "user-agent", 300),
@@ -156,11 +156,6 @@ def _headers(job: Job) -> list[tuple[str, str]]:
         ("X-Request-Id", job.opening.request_id),
         ("traceparent", job.trace.traceparent),
     ]
-
-
-def _plain(text: str) -> str:
-    """Without NUL, which PostgreSQL has no place for."""
-    return text.replace("\0", "")
 
 
 def _clean(headers: Mapping[str, str], name: str, most: int) -> str | None:

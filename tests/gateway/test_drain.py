@@ -139,7 +139,7 @@ def test_a_reload_takes_a_good_catalogue_and_refuses_a_bad_one(
         until(lambda: client.post("/v1/audio/speech", json=ask).status_code == 200, 5)
 
         misspelt = row.replace("address", "adress")
-        refusals = ((misspelt, f"{extra}:4"), (row + "[[", str(extra)), ("\xff", "utf-8"))
+        refusals = ((misspelt, f"{extra}:4"), (row + "[[", str(extra)), ("\xff", "not UTF-8"))
         for broken, told in refusals:
             extra.write_text(broken, encoding="latin-1")
             before = gateway.said().count("reload refused")
