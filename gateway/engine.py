@@ -9,6 +9,7 @@ import contextlib
 import logging
 import random
 import socket
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -20,7 +21,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0
 STEADY_SECONDS = 10.0
 """An engine that ran so long starts again without a pause."""
 READY_SECONDS = 20.0
-CHECK_SECONDS = 2.0
 MOST_MISSES = 5
 END_SECONDS = 5.0
 
@@ -31,8 +31,11 @@ class EngineKeeper:
 
     voice: EmbeddedVoice
     port: int = 0
+    program: tuple[str, ...] = (sys.executable, "-m", "local_engine")
+    check_seconds: float = 2.0
+    """How often it is looked after, and how long it may take to answer."""
     _task: asyncio.Task[None] | None = None
-    _process: asyncio.subprocess.Process | None = None
+    _process: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> str:
@@ -66,12 +69,7 @@ class EngineKeeper:
         pause = FIRST_PAUSE
         while True:
             started = time.monotonic()
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "local_engine"),
-                *("--model", self.voice.model, "--host", "127.0.0.1", "--port", str(self.port)),
-                *("--workers", str(self.voice.workers), "--exit-with-stdin"),
-                stdin=asyncio.subprocess.PIPE,
-            )
+            self._process = self._launch()
             await self._until_dead(self._process)
             if time.monotonic() - started > STEADY_SECONDS:
                 pause = FIRST_PAUSE
@@ -79,24 +77,30 @@ class EngineKeeper:
             await asyncio.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311  # jitter
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    async def _until_dead(self, process: asyncio.subprocess.Process) -> None:
+    def _launch(self) -> "subprocess.Popen[bytes]":
+        # Not asyncio's: uvloop forks, and runs in the child what libraries want done after a fork,
+        # where the tracing SDK starts threads and can hang for ever, this process with it.
+        words = ("--model", self.voice.model, "--host", "127.0.0.1", "--port", str(self.port))
+        more = ("--workers", str(self.voice.workers), "--exit-with-stdin")
+        return subprocess.Popen(  # noqa: S603  # our own program, our own words
+            [*self.program, *words, *more], stdin=subprocess.PIPE
+        )
+
+    async def _until_dead(self, process: "subprocess.Popen[bytes]") -> None:
         """Return when the process has ended, by itself or because it no longer answered."""
         misses = 0
         while misses < MOST_MISSES:
-            try:
-                await asyncio.wait_for(process.wait(), CHECK_SECONDS)
-            except TimeoutError:
-                # Not "ready": with a full queue it is busy, not dead.
-                misses = 0 if await self._answers("/health/live") else misses + 1
-            else:
+            if await _has_ended(process, self.check_seconds):
                 return
+            # Not "ready": with a full queue it is busy, not dead.
+            misses = 0 if await self._answers("/health/live") else misses + 1
         log.warning("the embedded voice does not answer and is ended")
         await self._end()
 
     async def _answers(self, path: str) -> bool:
         """Whether the engine says yes at `path`: one line of HTTP, no client needed."""
         try:
-            async with asyncio.timeout(CHECK_SECONDS):
+            async with asyncio.timeout(self.check_seconds):
                 reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
                 with contextlib.closing(writer):
                     writer.write(f"GET {path} HTTP/1.0\r\nhost: localhost\r\n\r\n".encode())
@@ -107,18 +111,23 @@ class EngineKeeper:
 
     async def _end(self) -> None:
         process = self._process
-        if process is None or process.returncode is not None:
+        if process is None or process.poll() is not None:
             return
         if process.stdin is not None:
             process.stdin.close()
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), END_SECONDS)
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+        process.terminate()
+        if not await _has_ended(process, END_SECONDS):
+            process.kill()
+            await _has_ended(process, END_SECONDS)
+
+
+async def _has_ended(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
+    """Whether the process ends within so many seconds."""
+    try:
+        await asyncio.to_thread(process.wait, seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _free_port() -> int:

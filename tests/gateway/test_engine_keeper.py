@@ -3,8 +3,10 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
@@ -17,7 +19,7 @@ from gateway.settings import EmbeddedVoice
 from tests.conftest import NewDatabase
 from tests.doubles.books import is_running, settled, until
 from tests.doubles.catalogue import provider
-from tests.doubles.running import Running, running
+from tests.doubles.running import ROOT, Running, running
 from tests.doubles.sound import read
 from tests.doubles.upstream import Upstream
 
@@ -145,58 +147,45 @@ def test_an_engine_that_stands_still_is_spoken_for(home: Running) -> None:
 
 
 @asynccontextmanager
-async def watched(
-    answer: Callable[[bytes], bytes | None],
-) -> AsyncIterator[tuple[asyncio.subprocess.Process, asyncio.Task[None], list[bytes]]]:
-    """A keeper that watches a process; the health checks are answered by the test."""
-    asked: list[bytes] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.readline())
-        if (status := answer(asked[-1])) is not None:
-            writer.write(b"HTTP/1.0 " + status + b"\r\n\r\n")
-            writer.close()
-            return
-        await reader.read()  # until the other side gives up
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    keeper = EngineKeeper(EmbeddedVoice(), server.sockets[0].getsockname()[1])
-    process = await asyncio.create_subprocess_exec("sleep", "60")
-    keeper._process = process  # noqa: SLF001  # only a keeper starts what it watches
-    watching = asyncio.create_task(keeper._until_dead(process))  # noqa: SLF001
+async def kept(manner: str) -> AsyncIterator[EngineKeeper]:
+    """A keeper of an engine that is full or stuck, looked after many times a second."""
+    program = (sys.executable, str(ROOT / "tests/doubles/engine.py"), manner)
+    keeper = EngineKeeper(EmbeddedVoice(), program=program, check_seconds=0.05)
+    keeper.start()
     try:
-        yield process, watching, asked
+        yield keeper
     finally:
-        watching.cancel()
         await keeper.stop()
-        server.close()
 
 
-async def asked_for(asked: list[bytes], times: int) -> None:
-    deadline = time.monotonic() + 10
-    while len(asked) < times:
+async def heard_by(capfd: pytest.CaptureFixture[str], path: str, times: int) -> None:
+    """Until the engine has been asked for `path` so often."""
+    deadline, heard = time.monotonic() + 20, ""
+    while heard.count(path) < times:
         assert time.monotonic() < deadline
+        heard += capfd.readouterr().out
         await asyncio.sleep(0.01)
 
 
-async def test_a_full_engine_is_not_taken_for_a_dead_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.engine.CHECK_SECONDS", 0.02)
-
-    def full(request: bytes) -> bytes:
-        return b"503 Full" if b"/health/ready" in request else b"200 OK"
-
-    async with watched(full) as (process, watching, asked):
-        await asked_for(asked, 10)
-        assert process.returncode is None
-        assert not watching.done()
+async def test_a_full_engine_is_not_taken_for_a_dead_one(capfd: pytest.CaptureFixture[str]) -> None:
+    async with kept("full") as keeper:
+        await heard_by(capfd, "/health/live", 1)
+        pid = keeper.pid
+        await heard_by(capfd, "/health/live", 10)
+        assert keeper.pid == pid
 
 
-async def test_an_engine_that_does_not_answer_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.engine.CHECK_SECONDS", 0.02)
-    async with watched(lambda _: None) as (process, watching, _):
-        await asyncio.wait_for(watching, 10)
-        assert process.returncode == -signal.SIGTERM
+async def test_an_engine_that_does_not_answer_is_started_anew(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    async with kept("stuck") as keeper:
+        await heard_by(capfd, "/health/live", 1)
+        pid = keeper.pid
+        deadline = time.monotonic() + 20
+        while keeper.pid == pid:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+        assert not is_running(pid)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -218,3 +207,27 @@ def test_nothing_is_left_of_the_engine_when_the_gateway_ends(
             own.process.send_signal(number)
             assert own.process.wait(10) == 0
         until(lambda: not any(map(is_running, family)), 10)
+
+
+FORKING = """
+import asyncio, os, time
+import uvloop
+from gateway.engine import EngineKeeper
+from gateway.settings import EmbeddedVoice
+
+async def main():
+    keeper = EngineKeeper(EmbeddedVoice())
+    keeper.start()
+    print("ready" if await keeper.ready() else "not ready", flush=True)
+    await keeper.stop()
+
+# What a library may have asked to be run in a forked child, such as the tracing SDK's new threads.
+os.register_at_fork(after_in_child=lambda: time.sleep(600))
+uvloop.run(main())
+"""
+
+
+def test_starting_an_engine_runs_nothing_of_the_gateway_in_a_forked_child() -> None:
+    words = [sys.executable, "-c", FORKING]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "ready\n", done.stderr
