@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from typing import get_args
 
-from litestar import Litestar, Router
+from litestar import Litestar
 from litestar.datastructures import State
 from litestar.types import ControllerRouterHandler
 
@@ -68,8 +68,7 @@ def create_app(
     ]
     return Litestar(
         route_handlers=[
-            Router("/v1", route_handlers=api),
-            Router("/api/v1", route_handlers=api),
+            *api,
             health.live,
             health.ready,
         ],

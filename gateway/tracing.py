@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -60,7 +59,7 @@ class Tracing:
             sampler=None if exporting else ALWAYS_OFF,
             shutdown_on_exit=False,
         )
-        self._processor = BatchSpanProcessor(OTLPSpanExporter()) if exporting else None
+        self._processor = _exporter() if exporting else None
         self._propagator = TraceContextTextMapPropagator()
 
     def begin(self, name: str, headers: Mapping[str, str]) -> "Trace":
@@ -157,6 +156,15 @@ class Trace:
 
     def _at(self, monotonic: float) -> int:
         return self._began_ns + int((monotonic - self._began) * 1e9)
+
+
+def _exporter() -> BatchSpanProcessor:
+    # The exporter brings an HTTP client and protobuf along: only who exports waits for them.
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
+        OTLPSpanExporter,
+    )
+
+    return BatchSpanProcessor(OTLPSpanExporter())
 
 
 def _exporting(environ: Mapping[str, str]) -> bool:

@@ -19,8 +19,9 @@ from gateway.audio.transcode import passes_untouched, transcode
 from gateway.dispatch.first_audio import Heard, first_audio
 from gateway.dispatch.job import Job, Tools
 from gateway.dispatch.outlet import Abandoned, Head, Outlet
-from gateway.errors import EveryProviderFailed, FirstAudioLate, GatewayError
-from gateway.metering.operations import AttemptResult, Extend, Intent, Outcome
+from gateway.dispatch.reports import attempt_step, intent_of, told
+from gateway.errors import GatewayError
+from gateway.metering.operations import AttemptResult, Extend, Outcome
 from gateway.metering.prices import actual
 from gateway.routing.plan import Choice
 from gateway.tracing import Step
@@ -219,23 +220,7 @@ class Attempts:
         return min(_pause(state), max(0.0, self._job.first_audio_by - time.monotonic()))
 
     def _told(self, error: ProviderError) -> GatewayError:
-        attempts = [
-            {
-                "provider": choice.offer.provider,
-                "model": choice.offer.model,
-                "status": each.status,
-                "error_type": each.kind,
-                "reason": each.reason,
-            }
-            for choice, each in self._errors
-        ]
-        if isinstance(error, TimedOut) and self._is_late():
-            late = "no provider gave audio within the deadline"
-            return FirstAudioLate(late, attempts=attempts)
-        tried = ", ".join(
-            f"{choice.offer.provider}: {each.reason}" for choice, each in self._errors
-        )
-        return EveryProviderFailed(f"no provider could say this ({tried})", attempts=attempts)
+        return told(self._errors, late=isinstance(error, TimedOut) and self._is_late())
 
     # Afterwards.
 
@@ -271,37 +256,12 @@ class Attempts:
             upstream_id=heard.upstream_id,
         )
         self.results.append(result)
-        self._trace(choice, result, started, now)
+        self.steps.append(attempt_step(choice, result, started, now))
+        if opened is not None:
+            self.steps.append(Step("first audio", started, opened))
 
     def _liability(self, choice: Choice) -> int:
         return self.cost_nano() if self.whole else choice.bound_nano
-
-    def _trace(self, choice: Choice, result: AttemptResult, started: float, now: float) -> None:
-        offer = choice.offer
-        attributes = {
-            "gen_ai.provider.name": offer.provider,
-            "gen_ai.request.model": offer.model,
-            "gen_ai.response.id": result.upstream_id,
-            "voxroute.voice": choice.voice,
-            "voxroute.outcome": result.outcome,
-            "voxroute.liability_nano_usd": result.liability_nano,
-            "http.response.status_code": result.http_status,
-            "error.type": result.error_type,
-        }
-        self.steps.append(Step("attempt", started, now, attributes, result.error_type))
-        if self._opened_at is not None:
-            self.steps.append(Step("first audio", started, self._opened_at))
-
-
-def intent_of(choice: Choice, seq: int) -> Intent:
-    return Intent(
-        seq=seq,
-        provider=choice.offer.provider,
-        model=choice.offer.model,
-        voice=choice.voice,
-        started_ms=int(time.time() * 1000),
-        nano=choice.bound_nano,
-    )
 
 
 def _expire(limit: asyncio.Timeout) -> None:

@@ -4,9 +4,10 @@ import asyncio
 import logging
 import time
 
-from gateway.dispatch.attempts import Attempts, intent_of
+from gateway.dispatch.attempts import Attempts
 from gateway.dispatch.job import Job, Tools
 from gateway.dispatch.outlet import Abandoned, Outlet
+from gateway.dispatch.reports import intent_of
 from gateway.errors import ClientLeft, Draining, GatewayError, InDoubt, MeteringUnavailable
 from gateway.metering.operations import Closing, Hold, Operation, Record, Resolve
 from gateway.tracing import Attributes, Step

@@ -7,6 +7,7 @@ from litestar import Request, get
 from litestar.params import Parameter
 
 from gateway.access.keys import SPEAK
+from gateway.endpoints.paths import both
 from gateway.endpoints.state import Gateway, Routes, gateway_of
 from gateway.errors import ModelNotFound
 from gateway.metering.prices import upper_bound
@@ -20,7 +21,7 @@ SINGULAR = ("/v1/model/", "/api/v1/model/")
 PAGE = "e" * 1800
 
 
-@get("/models")
+@get(both("/models"))
 async def models(
     request: Plain,
     offset: Annotated[int, Parameter(ge=0)] = 0,
@@ -35,7 +36,7 @@ async def models(
     return {"object": "list", "data": page, "total_count": len(told), "links": {"next": more}}
 
 
-@get(["/models/{name:path}", "/model/{name:path}"])
+@get([*both("/models/{name:path}"), *both("/model/{name:path}")])
 async def model(request: Plain, name: str) -> dict[str, Any]:
     """One model, task or alias, with its slash encoded or not; the singular path wraps it."""
     gateway = await _looking(request)
@@ -47,7 +48,7 @@ async def model(request: Plain, name: str) -> dict[str, Any]:
     return {"data": told} if request.url.path.startswith(SINGULAR) else told
 
 
-@get("/audio/models")
+@get(both("/audio/models"))
 async def audio_models(request: Plain) -> dict[str, Any]:
     """The models in the shape that speech clients read."""
     gateway = await _looking(request)
@@ -55,7 +56,7 @@ async def audio_models(request: Plain) -> dict[str, Any]:
     return {"object": "list", "models": named, "data": named}
 
 
-@get("/audio/voices")
+@get(both("/audio/voices"))
 async def voices(request: Plain) -> dict[str, Any]:
     """Every voice, with the models that have it."""
     gateway = await _looking(request)

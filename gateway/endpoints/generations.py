@@ -10,6 +10,7 @@ from litestar.params import Parameter
 from sqlalchemy import RowMapping
 
 from gateway.access.keys import MANAGE, SPEAK, Caller
+from gateway.endpoints.paths import both
 from gateway.endpoints.state import gateway_of
 from gateway.errors import InvalidRequest, NotFound
 from gateway.metering import usage
@@ -20,7 +21,7 @@ Plain = Request[Any, Any, Any]
 Limit = Annotated[int, Parameter(ge=1, le=100)]
 
 
-@get("/generation")
+@get(both("/generation"))
 async def generation(
     request: Plain, generation_id: Annotated[str, Parameter(query="id")] = ""
 ) -> dict[str, Any]:
@@ -36,7 +37,7 @@ async def generation(
     return {"data": record(*found)}
 
 
-@get("/generations")
+@get(both("/generations"))
 async def generations(
     request: Plain, after: str | None = None, limit: Limit = 20
 ) -> dict[str, Any]:

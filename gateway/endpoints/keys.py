@@ -13,6 +13,7 @@ from sqlalchemy import RowMapping
 
 from gateway.access.keys import MANAGE, SPEAK, key_hash, label, new_key
 from gateway.endpoints.decoding import decode
+from gateway.endpoints.paths import both
 from gateway.endpoints.state import Gateway, gateway_of
 from gateway.errors import InvalidRequest, NotFound
 from gateway.metering import usage
@@ -48,7 +49,7 @@ _new_key = msgspec.json.Decoder(NewKey)
 _key_change = msgspec.json.Decoder(KeyChange)
 
 
-@get("/key")
+@get(both("/key"))
 async def own_key(request: Plain) -> dict[str, Any]:
     """What the calling key may and did use."""
     gateway = gateway_of(request)
@@ -72,7 +73,7 @@ async def own_key(request: Plain) -> dict[str, Any]:
     }
 
 
-@get("/keys")
+@get(both("/keys"))
 async def list_keys(
     request: Plain,
     offset: Annotated[int, Parameter(ge=0)] = 0,
@@ -86,7 +87,7 @@ async def list_keys(
     return {"data": [told(row, spent.get(row["hash"], usage.Spent())) for row in rows]}
 
 
-@post("/keys")
+@post(both("/keys"))
 async def create_key(request: Plain) -> dict[str, Any]:
     """Make a key; its plain text is in this answer and nowhere else."""
     gateway = await _managing(request)
@@ -97,14 +98,14 @@ async def create_key(request: Plain) -> dict[str, Any]:
     return {"data": told(row, spent), "key": key}
 
 
-@get("/keys/{hash_:str}")
+@get(both("/keys/{hash_:str}"))
 async def read_key(request: Plain, hash_: str) -> dict[str, Any]:
     """One key."""
     gateway = await _managing(request)
     return {"data": told(*await _key(gateway, hash_))}
 
 
-@patch("/keys/{hash_:str}")
+@patch(both("/keys/{hash_:str}"))
 async def change_key(request: Plain, hash_: str) -> dict[str, Any]:
     """Rename, disable, enable or limit a key."""
     gateway = await _managing(request)

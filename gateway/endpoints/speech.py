@@ -17,6 +17,7 @@ from gateway.dispatch.job import Job
 from gateway.endpoints import body
 from gateway.endpoints.answers import request_id
 from gateway.endpoints.body import PCM_RATE, read_body
+from gateway.endpoints.paths import OPENAI, both
 from gateway.endpoints.reply import SpeechReply, watch
 from gateway.endpoints.state import Gateway, gateway_of
 from gateway.errors import GatewayError
@@ -26,14 +27,14 @@ from gateway.routing.tasks import resolve
 from gateway.tracing import Trace
 
 
-@post("/audio/speech", status_code=200)
+@post(both("/audio/speech"), status_code=200)
 async def speak(request: Request[Any, Any, Any]) -> ASGIApp:
     """Text in, speech out."""
     began = time.monotonic()
     gateway = gateway_of(request)
     caller = await gateway.callers.accept(request.headers.get("authorization"), SPEAK)
     gateway.refuse_while_draining()
-    openai = request.url.path.startswith("/v1/")
+    openai = request.url.path.startswith(OPENAI + "/")
     wanted = read_body(
         await request.body(), default_format="mp3" if openai else "pcm", strict=openai
     )

@@ -10,6 +10,7 @@ from litestar import Request, Response, get
 from litestar.params import Parameter
 
 from gateway.access.keys import MANAGE, SPEAK
+from gateway.endpoints.paths import both
 from gateway.endpoints.state import gateway_of
 from gateway.errors import InvalidRequest
 from gateway.metering import usage as metering
@@ -20,7 +21,7 @@ Group = Literal["key", "model", "provider", "app", "project"]
 FIELDS = ("requests", "characters", "cost", "audio_seconds", "errors", "fallbacks", "cache_hits")
 
 
-@get("/usage")
+@get(both("/usage"))
 async def usage(  # noqa: PLR0913, PLR0917  # the query's fields
     request: Request[Any, Any, Any],
     start: Annotated[str | None, Parameter(query="from")] = None,
