@@ -1,4 +1,4 @@
-"""How attempts are told: to the ledger before, to the trace after, to the caller when all failed."""
+"""How attempts are told: to the ledger before, to the trace after, to the caller at last."""
 
 import time
 from collections.abc import Sequence
