@@ -30,6 +30,7 @@ from providers.errors import (
 
 USER_AGENT = "voxroute/0.1"
 LONGEST_WAIT = 120.0
+READ_SECONDS = 15.0
 LARGEST_ERROR_BODY = 64 * 1024
 ERROR_BODY_SECONDS = 1.0
 LONGEST_ID = 200
@@ -70,7 +71,7 @@ _HEADERS = {
     "content-type": "application/json",
     "user-agent": USER_AGENT,
 }
-_EXTENSIONS = {"timeout": httpx.Timeout(connect=3, read=15, write=10, pool=2).as_dict()}
+_EXTENSIONS = {"timeout": httpx.Timeout(connect=3, read=READ_SECONDS, write=10, pool=2).as_dict()}
 _url = lru_cache(maxsize=1024)(httpx.URL)
 _UNSAID = {"", "application/octet-stream", "binary/octet-stream", "audio/*"}
 
@@ -127,21 +128,19 @@ async def exchange(
 
 
 async def chunks(response: httpx.Response) -> AsyncIterator[bytes]:
-    """The answer's body as it comes; TimedOut when nothing comes for the client's read limit.
+    """The answer's body as it comes; TimedOut when nothing comes for READ_SECONDS.
 
     The transport's own clock stops at a malformed chunk, and its reader then waits for ever.
     """
-    limit = response.request.extensions["timeout"]["read"]
-    pieces = response.aiter_raw()
-    while True:
-        try:
-            async with asyncio.timeout(limit):
-                piece = await anext(pieces)
-        except StopAsyncIteration:
-            return
-        except TimeoutError:
-            raise TimedOut("silent in the middle of the audio") from None
-        yield piece
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(READ_SECONDS) as silence:
+            async for piece in response.aiter_raw():
+                silence.reschedule(None)  # while the piece is used, nobody waits for the provider
+                yield piece
+                silence.reschedule(loop.time() + READ_SECONDS)
+    except TimeoutError:
+        raise TimedOut("silent in the middle of the audio") from None
 
 
 def upstream_id(response: httpx.Response) -> str | None:

@@ -84,6 +84,13 @@ class Attempts:
 
     async def run(self) -> None:
         """Speak; raises Abandoned, or what the caller is to be told."""
+        try:
+            await self._attempt(1)
+        except ProviderError as error:
+            await self._try_again(error)
+
+    async def _try_again(self, first: ProviderError) -> None:
+        """All further attempts; most requests need none, and are spared what retrying costs."""
         retrying = AsyncRetrying(
             stop=stop_after_attempt(self._tools.deadlines.attempts),
             retry=retry_if_exception(self._worth_another),
@@ -93,6 +100,8 @@ class Attempts:
         try:
             async for retry in retrying:
                 with retry:
+                    if retry.retry_state.attempt_number == 1:
+                        raise first
                     await self._attempt(retry.retry_state.attempt_number)
         except ProviderError as error:
             raise self._told(error) from None

@@ -45,12 +45,12 @@ class Writer:
     async def submit(self, operation: Operation) -> bool:
         """True once it is durable, False if it had been resolved before; raises its refusal."""
         future: asyncio.Future[Answer] = self._loop.create_future()
+        patience = self._loop.call_later(PATIENCE_SECONDS, _give_up, future)
         self._queue.put((operation, future))
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                answer = await future
-        except TimeoutError:
-            raise InDoubt(_AWAY, retry_after=2) from None
+            answer = await future
+        finally:
+            patience.cancel()
         if isinstance(answer, GatewayError):
             raise answer
         return answer
@@ -168,6 +168,10 @@ class _Session:
         except self._away as error:
             raise _CommitFailed from error
         return answers
+
+
+def _give_up(future: "asyncio.Future[Answer]") -> None:
+    _deliver([future], [InDoubt(_AWAY, retry_after=2)])
 
 
 def _deliver(futures: Sequence["asyncio.Future[Answer]"], answers: Sequence[Answer]) -> None:
