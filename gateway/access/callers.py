@@ -34,8 +34,8 @@ class Callers:
         self._engine = engine
         self._remembered: dict[str, _Remembered] = {}
 
-    async def accept(self, authorization: str | None, scope: str) -> Caller:
-        """The caller behind an `Authorization` header who may do what `scope` names."""
+    async def accept(self, authorization: str | None, scope: str | None = None) -> Caller:
+        """The caller behind an `Authorization` header, who must have `scope` where one is named."""
         key = _bearer(authorization)
         remembered = self._remembered.get(key)
         if remembered is None or remembered.until < time.monotonic():
@@ -45,7 +45,7 @@ class Callers:
             if len(self._remembered) >= MOST_REMEMBERED:
                 self._remembered.clear()
             self._remembered[key] = remembered
-        if scope not in remembered.caller.scopes:
+        if scope is not None and scope not in remembered.caller.scopes:
             raise Forbidden(f"this API key may not {scope}")
         return remembered.caller
 

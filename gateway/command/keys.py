@@ -1,6 +1,7 @@
 """`gateway keys`: keys without a server, on the database that a server may be running on."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -8,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import click
+from sqlalchemy import RowMapping
 
 from gateway.access.keys import new_key
 from gateway.command.printing import EXAMPLE, as_json_option, err, out, print_json, print_table
@@ -58,7 +60,7 @@ def create(
 @keys.command("list", help="List keys with what they used." + EXAMPLE + "gateway keys list")
 @as_json_option
 def list_keys(as_json: bool) -> None:  # noqa: FBT001
-    rows = asyncio.run(_list())
+    rows = [told(*each) for each in asyncio.run(_keys())]
     if as_json:
         print_json({"data": rows})
         return
@@ -88,31 +90,36 @@ async def _create(key: str, wanted: NewKey) -> dict[str, Any]:
         raise click.UsageError(error.message) from None
     async with _ledger() as writer:
         await writer.submit(operation)
-    return next(row for row in await _list() if row["hash"] == operation.hash)
-
-
-async def _list() -> list[dict[str, Any]]:
-    reading = open_reading(database_url(read_settings().database.url))
-    try:
-        async with reading.connect() as connection:
-            rows = await usage.keys(connection, limit=1000)
-            spent = await usage.spent_since(connection, [row["hash"] for row in rows])
-    finally:
-        await reading.dispose()
-    return [told(row, spent.get(row["hash"], usage.Spent())) for row in rows]
+    return next(told(*each) for each in await _keys() if each[0]["hash"] == operation.hash)
 
 
 async def _disable(which: str) -> dict[str, Any]:
-    found = [row for row in await _list() if row["hash"].startswith(which) or row["name"] == which]
+    keys = await _keys()
+    found = [each for each in keys if each[0]["hash"].startswith(which) or each[0]["name"] == which]
     if len(found) != 1:
-        told = "no key" if not found else f"{len(found)} keys"
-        raise click.UsageError(f"{told} by that id or name: {which!r}")
-    row = found[0]
-    limit = None if row["limit"] is None else int(Decimal(str(row["limit"])) * 10**9)
-    now = int(datetime.now().timestamp() * 1000)  # noqa: DTZ005  # epoch time has no zone
+        number = "no key" if not found else f"{len(found)} keys"
+        raise click.UsageError(f"{number} by that id or name: {which!r}")
+    row, spent = found[0]
+    now = int(time.time() * 1000)
     async with _ledger() as writer:
-        await writer.submit(ChangeKey(row["hash"], row["name"], True, now, limit))
-    return row | {"disabled": True}
+        await writer.submit(ChangeKey(row["hash"], row["name"], True, now, row["limit_nano"]))
+    return told(row, spent) | {"disabled": True}
+
+
+async def _keys() -> list[tuple[RowMapping, usage.Spent]]:
+    """Every key, newest first, with what it spent lately."""
+    settings = read_settings()
+    migrate_database(settings)
+    reading = open_reading(database_url(settings.database.url))
+    rows: list[RowMapping] = []
+    try:
+        async with reading.connect() as connection:
+            while page := await usage.keys(connection, offset=len(rows)):
+                rows += page
+            spent = await usage.spent_since(connection, [row["hash"] for row in rows])
+    finally:
+        await reading.dispose()
+    return [(row, spent.get(row["hash"], usage.Spent())) for row in rows]
 
 
 @asynccontextmanager

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 from litestar import Request, get
 from litestar.params import Parameter
 
-from gateway.access.keys import SPEAK
 from gateway.endpoints.paths import both
 from gateway.endpoints.state import Gateway, Routes, gateway_of
 from gateway.errors import ModelNotFound
@@ -76,7 +75,7 @@ async def _looking(request: Plain) -> Gateway:
     """The gateway, for whoever may see its catalogue: with a key, or where no key is needed."""
     gateway = gateway_of(request)
     if not gateway.public_catalogue:
-        await gateway.callers.accept(request.headers.get("authorization"), SPEAK)
+        await gateway.callers.accept(request.headers.get("authorization"))
     return gateway
 
 

@@ -9,7 +9,7 @@ from litestar import Request, get
 from litestar.params import Parameter
 from sqlalchemy import RowMapping
 
-from gateway.access.keys import MANAGE, SPEAK, Caller
+from gateway.access.keys import MANAGE, Caller
 from gateway.endpoints.paths import both
 from gateway.endpoints.state import gateway_of
 from gateway.errors import InvalidRequest, NotFound
@@ -27,7 +27,7 @@ async def generation(
 ) -> dict[str, Any]:
     """One record, by `?id=`."""
     gateway = gateway_of(request)
-    caller = await gateway.callers.accept(request.headers.get("authorization"), SPEAK)
+    caller = await gateway.callers.accept(request.headers.get("authorization"))
     if not generation_id:
         raise InvalidRequest("id: give a generation's id, ?id=gen-tts-...", param="id")
     async with gateway.reading.connect() as connection:
@@ -43,7 +43,7 @@ async def generations(
 ) -> dict[str, Any]:
     """The key's records, newest first; a management key sees every key's."""
     gateway = gateway_of(request)
-    caller = await gateway.callers.accept(request.headers.get("authorization"), SPEAK)
+    caller = await gateway.callers.accept(request.headers.get("authorization"))
     own = None if MANAGE in caller.scopes else caller.key_hash
     async with gateway.reading.connect() as connection:
         ids = await usage.generation_ids(connection, own, after, limit + 1)

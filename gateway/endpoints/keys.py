@@ -11,7 +11,7 @@ from litestar.params import Parameter
 from msgspec import UNSET, Meta, UnsetType
 from sqlalchemy import RowMapping
 
-from gateway.access.keys import MANAGE, SPEAK, key_hash, label, new_key
+from gateway.access.keys import MANAGE, key_hash, label, new_key
 from gateway.endpoints.decoding import decode
 from gateway.endpoints.paths import both
 from gateway.endpoints.state import Gateway, gateway_of
@@ -53,7 +53,7 @@ _key_change = msgspec.json.Decoder(KeyChange)
 async def own_key(request: Plain) -> dict[str, Any]:
     """What the calling key may and did use."""
     gateway = gateway_of(request)
-    caller = await gateway.callers.accept(request.headers.get("authorization"), SPEAK)
+    caller = await gateway.callers.accept(request.headers.get("authorization"))
     row, spent = await _key(gateway, caller.key_hash)
     manages = MANAGE in row["scopes"].split()
     return {

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from litestar import Request, Response, get
 from litestar.params import Parameter
 
-from gateway.access.keys import MANAGE, SPEAK
+from gateway.access.keys import MANAGE
 from gateway.endpoints.paths import both
 from gateway.endpoints.state import gateway_of
 from gateway.errors import InvalidRequest
@@ -32,7 +32,7 @@ async def usage(  # noqa: PLR0913, PLR0917  # the query's fields
 ) -> Response[Any]:
     """The calling key's use; a management key sees every key's."""
     gateway = gateway_of(request)
-    caller = await gateway.callers.accept(request.headers.get("authorization"), SPEAK)
+    caller = await gateway.callers.accept(request.headers.get("authorization"))
     now = int(time.time() * 1000)
     window = metering.Window(
         start_ms=_moment(start, "from") or now - DEFAULT_DAYS * metering.DAY_MS,

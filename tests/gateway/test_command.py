@@ -125,6 +125,18 @@ def test_keys_are_made_listed_and_disabled_without_a_server(fresh: dict[str, str
     assert row["disabled"] is True
 
 
+def test_keys_are_listed_where_there_are_none(fresh: dict[str, str]) -> None:
+    done = command(fresh, "keys", "list", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"data": []}
+
+
+def test_a_key_that_is_not_there_cannot_be_disabled(fresh: dict[str, str]) -> None:
+    done = command(fresh, "keys", "disable", "nobody")
+    assert done.returncode == 2
+    assert "no key by that id or name: 'nobody'" in done.stderr
+
+
 def test_a_key_disabled_by_the_command_is_refused_by_the_running_gateway(gateway: Running) -> None:
     made = json.loads(command(dict(gateway.environ), "keys", "create", "by hand", "--json").stdout)
     with gateway.client(made["key"]) as client:

@@ -67,6 +67,9 @@ def test_a_speak_key_cannot_manage(client: httpx.Client, gateway: Running) -> No
 def test_a_manage_key_cannot_speak_unless_it_may(client: httpx.Client, gateway: Running) -> None:
     made = new_key(client, scopes=["manage"])
     assert speak(gateway, made["key"]).status_code == 403
+    with gateway.client(str(made["key"])) as managing:
+        for path in ("/v1/key", "/v1/usage", "/v1/generations", "/v1/models", "/v1/keys"):
+            assert managing.get(path).status_code == 200
 
 
 def test_a_disabled_key_stops_and_starts_again(client: httpx.Client, gateway: Running) -> None:
