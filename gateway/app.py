@@ -108,7 +108,7 @@ async def running(
     tracing = Tracing(environ)
     standings = Standings()
     codecs = ThreadPoolExecutor(CODEC_THREADS, "codec")
-    tools = Tools(client, writer, standings, settings.deadlines, codecs)
+    tools = Tools(client, providers.speak, writer, standings, settings.deadlines, codecs)
     gateway = Gateway(
         routes=routes,
         callers=Callers(reading),

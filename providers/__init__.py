@@ -10,6 +10,7 @@ from providers.catalog import Catalog, CatalogError, Offer, Price, Provider, rea
 from providers.errors import (
     BrokenOff,
     NotAudio,
+    Overloaded,
     Owed,
     ProviderError,
     RateLimited,
@@ -17,7 +18,7 @@ from providers.errors import (
 )
 from providers.http import Client, open_client
 from providers.speech import Receipt, Sampling, Speech
-from providers.wires import WIRES
+from providers.wires import WIRES, Wire
 
 __all__ = [
     "WIRES",
@@ -27,6 +28,7 @@ __all__ = [
     "Client",
     "NotAudio",
     "Offer",
+    "Overloaded",
     "Owed",
     "Price",
     "Provider",
@@ -36,6 +38,7 @@ __all__ = [
     "Sampling",
     "Speech",
     "TimedOut",
+    "Wire",
     "open_client",
     "read_catalog",
     "speak",

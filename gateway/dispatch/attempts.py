@@ -25,20 +25,22 @@ from gateway.metering.operations import AttemptResult, Extend, Outcome
 from gateway.metering.prices import actual
 from gateway.routing.plan import Choice
 from gateway.tracing import Step
-from providers import BrokenOff, NotAudio, ProviderError, Speech, TimedOut, speak
+from providers import BrokenOff, NotAudio, ProviderError, Speech, TimedOut
 
 REPEATS = 1
 """How often the same offer is tried again when there is no other."""
 EARLY_SECONDS = 0.005
 """How much before its time a timeout may fire: uvloop's clock counts whole milliseconds."""
-_pause = wait_random_exponential(multiplier=0.05, max=2)
+LONGEST_PAUSE = 2.0
+"""A provider that wants a longer rest is not asked again for the same request."""
+_pause = wait_random_exponential(multiplier=0.05, max=LONGEST_PAUSE)
 
 
 def following(choices: int, at: int, repeated: int, error: ProviderError) -> int | None:
     """Which choice to try after `error` at choice `at`; None when nobody can do better."""
     if error.elsewhere and at + 1 < choices:
         return at + 1
-    if error.retryable and repeated < REPEATS:
+    if error.retryable and repeated < REPEATS and (error.wait or 0.0) <= LONGEST_PAUSE:
         return at
     return None
 
@@ -133,7 +135,8 @@ class Attempts:
         try:
             async with asyncio.timeout_at(attempt_by) as limit:
                 outlet.on_abandon = partial(_expire, limit)
-                pieces = speak(self._tools.client, provider, choice.offer, self._speech(choice))
+                speech = self._speech(choice)
+                pieces = self._tools.speak(self._tools.client, provider, choice.offer, speech)
                 async with (
                     aclosing(pieces),
                     aclosing(first_audio(pieces, heard)) as audio,
@@ -223,10 +226,11 @@ class Attempts:
         return time.monotonic() >= self._job.first_audio_by - EARLY_SECONDS
 
     def _wait(self, state: RetryCallState) -> float:
-        """No pause before another offer; full jitter before the same one."""
+        """No pause before another offer; before the same one, jitter or the rest it asked for."""
         if not self._repeated:
             return 0.0
-        return min(_pause(state), max(0.0, self._job.first_audio_by - time.monotonic()))
+        pause = max(_pause(state), self._errors[-1][1].wait or 0.0)
+        return min(pause, max(0.0, self._job.first_audio_by - time.monotonic()))
 
     def _told(self, error: ProviderError) -> GatewayError:
         return told(self._errors, late=isinstance(error, TimedOut) and self._is_late())

@@ -39,6 +39,8 @@ class Tools:
     """What every request shares."""
 
     client: providers.Client
+    speak: providers.Wire
+    """The providers' door."""
     writer: Writer
     standings: Standings
     deadlines: Deadlines

@@ -52,4 +52,9 @@ def told(errors: Sequence[tuple[Choice, ProviderError]], *, late: bool) -> Gatew
     if late:
         return FirstAudioLate("no provider gave audio within the deadline", attempts=attempts)
     tried = ", ".join(f"{choice.offer.provider}: {error.reason}" for choice, error in errors)
-    return EveryProviderFailed(f"no provider could say this ({tried})", attempts=attempts)
+    waits = [error.wait for _, error in errors if error.wait is not None]
+    return EveryProviderFailed(
+        f"no provider could say this ({tried})",
+        attempts=attempts,
+        retry_after=min(waits, default=None),
+    )

@@ -34,8 +34,9 @@ Waiting = tuple[Operation, "asyncio.Future[Answer]"]
 class Writer:
     """Carries operations out, in order, durably. `engine` must be its own."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, patience: float = PATIENCE_SECONDS) -> None:
         self._engine = engine
+        self.patience = patience
         self._statements = Statements(engine.dialect)
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
@@ -45,7 +46,7 @@ class Writer:
     async def submit(self, operation: Operation) -> bool:
         """True once it is durable, False if it had been resolved before; raises its refusal."""
         future: asyncio.Future[Answer] = self._loop.create_future()
-        patience = self._loop.call_later(PATIENCE_SECONDS, _give_up, future)
+        patience = self._loop.call_later(self.patience, _give_up, future)
         self._queue.put((operation, future))
         try:
             answer = await future

@@ -16,7 +16,7 @@ from gateway.errors import EveryProviderFailed, GatewayError
 from gateway.routing.plan import Choice
 from gateway.routing.standings import Standings
 from gateway.settings import Deadlines
-from providers import NotAudio, Offer, Price, Speech
+from providers import NotAudio, Offer, Overloaded, Price, ProviderError, RateLimited, Speech
 
 AUDIO = b"\1\2" * 400
 Said = Callable[[str], AsyncGenerator[bytes]]
@@ -30,13 +30,10 @@ def offer(provider: str) -> Offer:
 class Stage:
     """Two providers, `first` and `second`, whose speech a test writes."""
 
-    def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, said: Said, attempt_seconds: float = 8
-    ) -> None:
+    def __init__(self, said: Said, attempt_seconds: float = 8) -> None:
         self.asked: list[str] = []
         self.outlet = Outlet()
         self.extending: Callable[[], None] = lambda: None
-        monkeypatch.setattr("gateway.dispatch.attempts.speak", self._speak)
         self._said = said
         now = time.monotonic()
         choices = tuple(Choice(offer(name), "v", "pcm", 10) for name in ("first", "second"))
@@ -55,7 +52,12 @@ class Stage:
         )
         deadlines = Deadlines(attempt_seconds=attempt_seconds)
         tools = SimpleNamespace(
-            client=None, writer=self, standings=Standings(), deadlines=deadlines, codecs=None
+            client=None,
+            speak=self._speak,
+            writer=self,
+            standings=Standings(),
+            deadlines=deadlines,
+            codecs=None,
         )
         self.attempts = Attempts(job, self.outlet, tools, (now, 10))  # type: ignore[arg-type]
 
@@ -82,55 +84,56 @@ async def html_first(name: str) -> AsyncGenerator[bytes]:
     yield AUDIO
 
 
-async def test_the_next_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = Stage(monkeypatch, html_first)
+async def test_the_next_is_asked() -> None:
+    stage = Stage(html_first)
     await stage.attempts.run()
     assert stage.asked == ["first", "second"]
     assert stage.outcomes() == [("failed", "not_audio"), ("done", None)]
 
 
-async def test_nobody_is_asked_for_a_client_that_left_while_more_was_held(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("error", "tried"),
+    [
+        (Overloaded("busy"), ["first", "second", "second"]),
+        (Overloaded("busy", wait=0.05), ["first", "second", "second"]),
+        (Overloaded("busy", wait=60.0), ["first", "second"]),
+        (RateLimited("slowly", wait=0.05), ["first", "second"]),
+    ],
+)
+async def test_the_last_is_asked_again_where_that_may_help_soon(
+    error: ProviderError, tried: list[str]
 ) -> None:
-    stage = Stage(monkeypatch, html_first)
+    async def failing(_: str) -> AsyncGenerator[bytes]:
+        raise error
+        yield b""
+
+    stage = Stage(failing)
+    with pytest.raises(EveryProviderFailed) as told:
+        await stage.attempts.run()
+    assert stage.asked == tried
+    assert told.value.retry_after == error.wait
+
+
+async def test_nobody_is_asked_for_a_client_that_left_while_more_was_held() -> None:
+    stage = Stage(html_first)
     stage.extending = stage.outlet.abandon
     with pytest.raises(Abandoned):
         await stage.attempts.run()
     assert stage.asked == ["first"]
 
 
-async def test_audio_without_any_sound_is_a_failure_and_not_a_silence(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async def nothing(*_: object) -> AsyncGenerator[bytes]:
-        return
-        yield b""
-
-    monkeypatch.setattr("gateway.dispatch.attempts.passes_untouched", lambda *_: False)
-    monkeypatch.setattr("gateway.dispatch.attempts.transcode", nothing)
-    stage = Stage(monkeypatch, fine)
-    with pytest.raises(EveryProviderFailed):
-        await stage.attempts.run()
-    assert set(stage.outcomes()) == {("failed", "not_audio")}
-    assert stage.asked == ["first", "second", "second"]
-
-
-async def test_a_fault_of_our_own_is_not_written_down_as_done(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_fault_of_our_own_is_not_written_down_as_done() -> None:
     async def broken(_: str) -> AsyncGenerator[bytes]:
         raise RuntimeError
         yield b""
 
-    stage = Stage(monkeypatch, broken)
+    stage = Stage(broken)
     with pytest.raises(RuntimeError):
         await stage.attempts.run()
     assert stage.outcomes() == [("abandoned", None)]
 
 
-async def test_a_client_that_leaves_breaks_the_attempt_off(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_client_that_leaves_breaks_the_attempt_off() -> None:
     closed = asyncio.Event()
 
     async def silent(_: str) -> AsyncGenerator[bytes]:
@@ -140,7 +143,7 @@ async def test_a_client_that_leaves_breaks_the_attempt_off(
         finally:
             closed.set()
 
-    stage = Stage(monkeypatch, silent)
+    stage = Stage(silent)
     running = asyncio.create_task(stage.attempts.run())
     while not stage.asked:  # noqa: ASYNC110  # it comes within the next turns of the loop
         await asyncio.sleep(0)
@@ -151,9 +154,7 @@ async def test_a_client_that_leaves_breaks_the_attempt_off(
     assert stage.outcomes() == [("abandoned", None)]
 
 
-async def test_a_client_may_leave_in_the_moment_of_the_deadline(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_client_may_leave_in_the_moment_of_the_deadline() -> None:
     """The timeout has fired and its task has not yet heard of it."""
     failures = []
 
@@ -167,7 +168,7 @@ async def test_a_client_may_leave_in_the_moment_of_the_deadline(
             except RuntimeError as error:
                 failures.append(error)
 
-    stage = Stage(monkeypatch, silent, attempt_seconds=0.05)
+    stage = Stage(silent, attempt_seconds=0.05)
     with pytest.raises(Abandoned):
         await stage.attempts.run()
     assert failures == []

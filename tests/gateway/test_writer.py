@@ -113,18 +113,18 @@ async def test_a_commit_whose_outcome_is_unknown_is_told_as_such(
 
 
 async def test_whoever_waits_no_longer_is_not_served(
-    writer: Writer, engine: Failing, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    writer: Writer, engine: Failing, tmp_path: Path
 ) -> None:
     other = sqlite3.connect(tmp_path / "g.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
-    monkeypatch.setattr("gateway.metering.writer.PATIENCE_SECONDS", 0.05)
+    writer.patience = 0.05
     first = asyncio.create_task(writer.submit(hold("first")))
     with pytest.raises(InDoubt):
         await first
     with pytest.raises(InDoubt):
         await writer.submit(hold("second"))
     other.close()
-    monkeypatch.undo()
+    writer.patience = 6.0
     assert await writer.submit(hold("third"))
     assert "second" not in statuses(engine)
     with engine.connect() as connection:
