@@ -115,9 +115,10 @@ def reload(
 
 
 async def first_key(settings: Settings, gateway: Gateway) -> str | None:
-    """On an empty database: make the management key, write it to data/admin.key, give it once."""
+    """Where no key may manage: make one that may, write it to data/admin.key, give it once."""
+    managing = select(func.count()).where(api_key.c.scopes.contains(MANAGE))
     async with gateway.reading.connect() as connection:
-        made = (await connection.execute(select(func.count()).select_from(api_key))).scalar_one()
+        made = (await connection.execute(managing)).scalar_one()
         given = settings.admin_key
         wanted = select(api_key.c.hash).where(api_key.c.hash == key_hash(given or ""))
         known = (await connection.execute(wanted)).one_or_none()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.doubles.running import ROOT, Running, environment
+from tests.doubles.running import ROOT, Running, environment, running
 from tests.doubles.sound import read
 
 FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
@@ -154,6 +154,15 @@ def test_every_command_has_help(fresh: dict[str, str], words: Sequence[str]) -> 
     done = command(fresh, *words, "--help")
     assert done.returncode == 0
     assert "Usage: " in done.stdout
+
+
+def test_a_key_made_before_the_first_start_does_not_take_the_management_keys_place(
+    fresh: dict[str, str], data: Path
+) -> None:
+    command(fresh, "keys", "create", "early bird")
+    with running(data, fresh["GATEWAY_DATABASE_URL"]) as started, started.client() as client:
+        names = {row["name"] for row in client.get("/api/v1/keys").json()["data"]}
+    assert names == {"early bird", "admin"}
 
 
 def test_the_operators_own_admin_key_speaks_and_is_not_written_down(
