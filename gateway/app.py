@@ -23,21 +23,23 @@ from gateway.metering.writer import Writer
 from gateway.routing.policies import Policy
 from gateway.routing.standings import Standings
 from gateway.routing.tasks import read_tasks
-from gateway.settings import Settings, SettingsError
+from gateway.settings import Settings, SettingsError, read_settings
 from gateway.tracing import Tracing
 
 CODEC_THREADS = 4
 
 
 def create_app(
-    settings: Settings,
+    settings: Settings | None = None,
     environ: Mapping[str, str] = os.environ,
     addresses: Mapping[str, str] | None = None,
 ) -> Litestar:
     """The gateway as an ASGI application; its database must have been migrated.
 
+    settings: read from `environ` when left out, as an ASGI server's factory does.
     addresses: where providers are that were started beside the gateway, by name.
     """
+    settings = settings or read_settings(environ)
     routes = read_routes(settings, environ, addresses or {})
     if settings.defaults.policy not in get_args(Policy):
         listed = ", ".join(get_args(Policy))

@@ -1,5 +1,6 @@
 """How the gateway stops, reloads, and refuses to start; and that uvicorn can serve it, too."""
 
+import json
 import shutil
 import signal
 import socket
@@ -178,15 +179,17 @@ def test_uvicorn_serves_it_too(
 ) -> None:
     extra = tmp_path / "providers.toml"
     extra.write_text(catalogue(upstream))
-    key = "a-key-of-the-operators-own-0123456789"
-    environ = environment(
-        tmp_path, new_database("sqlite"), GATEWAY_CATALOG=str(extra), GATEWAY_ADMIN_KEY=key
+    environ = environment(tmp_path, new_database("sqlite"), GATEWAY_CATALOG=str(extra))
+    made = subprocess.run(
+        [sys.executable, "-m", "gateway", "keys", "create", "other server", "--json"],
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        check=True,
     )
-    port = int(environ["GATEWAY_PORT"])
-    (tmp_path / "served.py").write_text(FACTORY)
-    command = [sys.executable, "-m", "uvicorn", "--factory", "served:app", "--port", str(port)]
-    environ["PYTHONPATH"] = f"{ROOT}:{tmp_path}"
-    process = subprocess.Popen(command, cwd=ROOT, env=environ)
+    key, port = json.loads(made.stdout)["key"], environ["GATEWAY_PORT"]
+    server = [sys.executable, "-m", "uvicorn", "--factory", "gateway.app:create_app"]
+    process = subprocess.Popen([*server, "--port", port], cwd=ROOT, env=environ)
     try:
         headers = {"authorization": f"Bearer {key}"}
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers) as client:
@@ -204,23 +207,6 @@ def test_uvicorn_serves_it_too(
     finally:
         process.terminate()
         assert process.wait(20) in {0, -signal.SIGTERM}
-
-
-FACTORY = """
-from gateway.app import create_app
-from gateway.migrating import migrate
-from gateway.settings import read_settings
-from gateway.serve import first_key
-
-def app():
-    settings = read_settings()
-    migrate(settings)
-    made = create_app(settings)
-    async def key(app):
-        await first_key(settings, app.state["gateway"])
-    made.on_startup.append(key)
-    return made
-"""
 
 
 def answers(client: httpx.Client) -> bool:
