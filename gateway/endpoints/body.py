@@ -78,6 +78,11 @@ class ProviderBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     voice_switch: Literal["never", "mapped", "any"] | None = None
     hedge: bool | None = None
     options: dict[str, dict[str, Any]] | None = None
+    # OpenRouter's, for text; speech can do without them.
+    enforce_distillable_text: bool | None = None
+    preferred_max_latency: float | dict[str, Any] | None = None
+    preferred_min_throughput: float | dict[str, Any] | None = None
+    quantizations: list[str] | None = None
 
 
 class SpeechBody(msgspec.Struct, frozen=True):

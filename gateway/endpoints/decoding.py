@@ -10,6 +10,7 @@ import msgspec
 from gateway.errors import InvalidRequest
 
 Shape = TypeVar("Shape")
+_LONE = re.compile("[\ud800-\udfff]")
 
 
 def decode(
@@ -37,17 +38,19 @@ def decode(
             message += f"; allowed: {allowed[field]}"
         raise wrong(field or "body", message) from None
     except msgspec.DecodeError as error:
-        raise InvalidRequest(_not_json(content, error)) from None
+        raise _not_json(content, error) from None
 
 
 def wrong(field: str, reason: str) -> InvalidRequest:
     return InvalidRequest(f"{field}: {reason}", param=field)
 
 
-def _not_json(content: bytes, error: msgspec.DecodeError) -> str:
+def _not_json(content: bytes, error: msgspec.DecodeError) -> InvalidRequest:
     """Tell broken JSON from a lone surrogate, which msgspec refuses and the json module lets by."""
     try:
-        json.loads(content)
+        body = json.loads(content)
     except (ValueError, RecursionError):
-        return f"the body is not valid JSON: {error}"
-    return "lone surrogates (\\ud800 to \\udfff without their pair) are not text"
+        return InvalidRequest(f"the body is not valid JSON: {error}")
+    fields = body.items() if isinstance(body, dict) else ()
+    field = next((name for name, value in fields if _LONE.search(str(value))), "body")
+    return wrong(field, "lone surrogates (\\ud800 to \\udfff without their pair) are not text")

@@ -78,6 +78,24 @@ def test_what_is_no_body_is_told(client: httpx.Client, content: bytes, told: str
     assert told in str(refusal(response)["message"])
 
 
+def test_the_field_with_the_lone_surrogate_is_named(client: httpx.Client) -> None:
+    content = b'{"model": "auto", "input": "fine", "instructions": "a \\udc00 b"}'
+    response = client.post("/v1/audio/speech", content=content)
+    assert response.status_code == 400
+    assert refusal(response)["param"] == "instructions"
+
+
+def test_openrouters_preferences_for_text_are_no_reason_to_refuse(client: httpx.Client) -> None:
+    preferences = {
+        "quantizations": ["fp8"],
+        "preferred_max_latency": {"p90": 2},
+        "preferred_min_throughput": 50,
+        "enforce_distillable_text": False,
+    }
+    body = GOOD | {"provider": preferences, "response_format": "mp3"}
+    assert client.post("/api/v1/audio/speech", json=body).status_code == 200
+
+
 def test_a_body_beyond_the_limit_is_refused(client: httpx.Client) -> None:
     response = client.post("/v1/audio/speech", content=b" " * 1_100_000)
     assert response.status_code == 413
