@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import URL, Connection, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.metering.database import DatabaseError, database_url, open_writing
 from gateway.settings import Settings, shipped
@@ -15,9 +16,20 @@ def migrate(settings: Settings, *, check_only: bool = False) -> tuple[str | None
 
     check_only: raise DatabaseError instead of changing anything.
     """
+    url = database_url(settings.database.url)
+    try:
+        return _migrate(url, check_only=check_only)
+    except ModuleNotFoundError as error:
+        raise DatabaseError(f"{error.name} is missing: install voxroute[postgres]") from None
+    except (SQLAlchemyError, OSError) as error:
+        shown, reason = url.render_as_string(hide_password=True), str(error).partition("\n")[0]
+        raise DatabaseError(f"database {shown} cannot be used: {reason}") from None
+
+
+def _migrate(url: URL, *, check_only: bool) -> tuple[str | None, str]:
     scripts = shipped("migrations").resolve()
     head = max(file.name.partition("_")[0] for file in scripts.glob("versions/*.py"))
-    engine = open_writing(database_url(settings.database.url), checkpoints=False)
+    engine = open_writing(url, checkpoints=False)
     try:
         with engine.begin() as connection:
             _wait_for_others(connection)

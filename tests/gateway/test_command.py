@@ -100,6 +100,8 @@ def test_check_names_every_provider_and_why_it_is_off(fresh: dict[str, str]) -> 
     [
         ("GATEWAY_PORT", "many", "GATEWAY_SERVER_PORT: Expected `int`"),
         ("GATEWAY_DATABASE_URL", "mysql://x/y", "neither sqlite nor postgresql"),
+        ("GATEWAY_DATABASE_URL", "postgresql://u:hidden-word@127.0.0.1:1/x", "u:***@127.0.0.1:1/x"),
+        ("GATEWAY_DATABASE_URL", "sqlite:////proc/none/x.db", "/proc/none"),
         ("GATEWAY_ADMIN_KEY", "short", "32 characters"),
         ("GATEWAY_DEFAULTS_POLICY", "luck", "availability"),
         ("GATEWAY_CATALOG", "/nowhere/x.toml", "/nowhere/x.toml"),
@@ -112,6 +114,7 @@ def test_a_wrong_setting_stops_the_start_in_one_line(
     assert done.returncode == 2
     assert told in done.stderr.replace("\n", "")
     assert "Traceback" not in done.stderr
+    assert "hidden-word" not in done.stderr
 
 
 def test_keys_are_made_listed_and_disabled_without_a_server(fresh: dict[str, str]) -> None:
