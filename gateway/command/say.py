@@ -9,7 +9,7 @@ import httpx
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gateway.command.printing import EXAMPLE, as_json_option, err, out, print_json
-from gateway.endpoints.body import FormatName
+from gateway.endpoints.shapes import FormatName
 from gateway.settings import Settings, read_settings
 
 FORMATS = get_args(FormatName)

@@ -5,15 +5,14 @@ holds can never pass a limit together; then everything is written with one commi
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from gateway.errors import (
-    BudgetExceeded,
     GatewayError,
     InvalidRequest,
     NotFound,
     Unauthenticated,
 )
+from gateway.metering.balances import Balance, scope_of
 from gateway.metering.operations import (
     AttemptResult,
     ChangeKey,
@@ -32,50 +31,6 @@ from gateway.metering.statements import Cursor, Row, Statements
 
 Answer = GatewayError | bool
 """True: done. False: it had been resolved before. An error: refused, and nothing was changed."""
-
-
-@dataclass(slots=True)
-class Balance:
-    """One scope's row while a batch works on it."""
-
-    scope: str
-    disabled: bool
-    expires_ms: int | None
-    limit_nano: int | None
-    posted_nano: int
-    held_nano: int
-    posted_characters: int
-    held_characters: int
-
-    def refusal(self, nano: int, now_ms: int) -> GatewayError | None:
-        """Why this scope cannot hold `nano` more."""
-        if self.disabled:
-            return Unauthenticated("this API key is disabled")
-        if self.expires_ms is not None and self.expires_ms <= now_ms:
-            return Unauthenticated("this API key has expired")
-        if self.limit_nano is None:
-            return None
-        left = self.limit_nano - self.posted_nano - self.held_nano
-        if nano > left:
-            return BudgetExceeded(
-                f"this API key's limit of {usd(self.limit_nano)} USD leaves {usd(left)} USD, "
-                f"and the request may cost up to {usd(nano)} USD"
-            )
-        return None
-
-    def hold(self, nano: int, characters: int) -> None:
-        self.held_nano += nano
-        self.held_characters += characters
-
-    def resolve(self, hold: Row, closing: Closing) -> int:
-        """Turn a hold into what was really charged, and give the charge: never above the hold."""
-        held_nano, held_characters = int(hold["hold_nano"]), int(hold["hold_characters"])
-        charge = min(closing.cost_nano, held_nano)
-        self.held_nano -= held_nano
-        self.held_characters -= held_characters
-        self.posted_nano += charge
-        self.posted_characters += closing.charged_characters
-        return charge
 
 
 class Batch:
@@ -98,7 +53,7 @@ class Batch:
         statements.many(self.cursor, statements.insert_generation, self.generations)
         statements.many(self.cursor, statements.insert_attempt, self.attempts)
         statements.many(self.cursor, statements.insert_entry, self.entries)
-        touched = [_row(balance) for balance in self.balances.values() if balance is not None]
+        touched = [balance.row() for balance in self.balances.values() if balance is not None]
         statements.many(self.cursor, statements.update_balance, touched)
         return answers
 
@@ -222,7 +177,7 @@ class Batch:
             self.cursor, statements.insert_key, [row | {"disabled": False, "updated_ms": None}]
         )
         zero = Balance(scope_of(operation.hash), False, None, limit_nano, 0, 0, 0, 0)
-        statements.many(self.cursor, statements.insert_balance, [_row(zero)])
+        statements.many(self.cursor, statements.insert_balance, [zero.row()])
         return True
 
     def _change_key(self, operation: ChangeKey) -> Answer:
@@ -262,10 +217,6 @@ class Batch:
         )
 
 
-def scope_of(key_hash: str) -> str:
-    return f"key:{key_hash}"
-
-
 def _scopes(operations: Iterable[Operation]) -> set[str]:
     scopes = set()
     for operation in operations:
@@ -289,17 +240,6 @@ def _generation(opening: Opening, status: str, nano: int, characters: int) -> Ro
 
 def _columns(value: Opening | Closing | AttemptResult) -> Row:
     return {name: getattr(value, name) for name in value.__slots__ if name != "attempts"}
-
-
-def _row(balance: Balance) -> Row:
-    return {
-        "scope": balance.scope,
-        "limit_nano": balance.limit_nano,
-        "posted_nano": balance.posted_nano,
-        "held_nano": balance.held_nano,
-        "posted_characters": balance.posted_characters,
-        "held_characters": balance.held_characters,
-    }
 
 
 # The columns of a generation before it has ended.

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.endpoints.body import TOLERATED, Request, SpeechBody, read_body
+from gateway.endpoints.body import Request, read_body
+from gateway.endpoints.shapes import TOLERATED, SpeechBody
 from gateway.errors import GatewayError, InvalidRequest
 
 PLAIN = {"model": "a/m", "input": "Hello."}
