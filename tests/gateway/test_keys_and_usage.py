@@ -7,6 +7,7 @@ from decimal import Decimal
 import httpx
 import pytest
 
+from tests.doubles.books import settled
 from tests.doubles.running import Running
 
 TEXT = "Seventeen letters"
@@ -27,14 +28,8 @@ def speak(
 
 
 def final(gateway: Running, key: object, response: httpx.Response) -> dict[str, object]:
-    wanted = {"id": response.headers["x-generation-id"]}
     with gateway.client(str(key)) as client:
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:
-            record: dict[str, object] = client.get("/v1/generation", params=wanted).json()["data"]
-            if record["status"] != "held":
-                return record
-    raise AssertionError("not settled in time")
+        return settled(client, response.headers["x-generation-id"])
 
 
 def test_the_first_key_is_written_for_its_owner_alone(gateway: Running) -> None:

@@ -7,6 +7,7 @@ import time
 import httpx
 import pytest
 
+from tests.doubles.books import settled
 from tests.doubles.running import Running
 from tests.doubles.sound import clip, read
 from tests.doubles.upstream import Upstream
@@ -196,15 +197,3 @@ def test_the_callers_trace_goes_on(client: httpx.Client) -> None:
         "/v1/audio/speech", json={"model": "auto", "input": TEXT}, headers={"traceparent": context}
     )
     assert response.headers["traceparent"].split("-")[1] == "0af7651916cd43dd8448eb211c80319c"
-
-
-def settled(client: httpx.Client, generation: str) -> dict[str, object]:
-    """The record once it is final; settling may take 250 ms after the last byte."""
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        response = client.get("/api/v1/generation", params={"id": generation})
-        if response.status_code == 200 and response.json()["data"]["status"] != "held":
-            record: dict[str, object] = response.json()["data"]
-            return record
-        time.sleep(0.02)
-    raise AssertionError(f"{generation} was not settled in time")
