@@ -43,6 +43,8 @@ QUICK = [name for name in FAULTS if name != "hang"]
 ONCE = {"timeout", "rate_limit_exceeded", "quota_exhausted", "credential_refused"}
 ONCE |= {"not_offered", "invalid_request"}
 """Error types after which the same provider is not asked again."""
+RESTING = {"overloaded": "3", "too-many": "7"}
+"""Behaviours that ask for so many seconds of rest, more than one request waits."""
 
 
 @pytest.fixture
@@ -127,7 +129,9 @@ def test_a_fault_with_nobody_behind_it_is_told_and_costs_nothing(
     kind, billed = FAULTS[fault]
     error = response.json()["error"]
     attempts = error["metadata"]["attempts"]
-    assert [each["error_type"] for each in attempts] == [kind] * (1 if kind in ONCE else 2)
+    once = kind in ONCE or fault in RESTING
+    assert [each["error_type"] for each in attempts] == [kind] * (1 if once else 2)
+    assert response.headers.get("retry-after") == RESTING.get(fault)
     assert {each["provider"] for each in attempts} == {fault}
     assert CANARY not in response.text
     record = settled(client, response.headers["x-generation-id"])
