@@ -62,7 +62,6 @@ class Attempts:
         self.steps: list[Step] = []
         self.choice: Choice | None = None
         """Whose audio went out."""
-        self.upstream_id: str | None = None
         self.whole = False
         """Whether all of the audio came."""
 
@@ -255,7 +254,6 @@ class Attempts:
             factor = (now - started) / self.seconds if self.whole and self.seconds else None
             first = (opened - started) * 1000
             self._tools.standings.heard(offer.name, now, first, factor)
-        self.upstream_id = heard.upstream_id
         outcome: Outcome = "failed" if failed else "done" if self.whole else "abandoned"
         nothing = failed is not None and failed.owed == "nothing"
         result = AttemptResult(

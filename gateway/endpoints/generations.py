@@ -14,9 +14,8 @@ from gateway.endpoints.paths import both
 from gateway.endpoints.state import gateway_of
 from gateway.errors import InvalidRequest, NotFound
 from gateway.metering import usage
-from gateway.metering.prices import usd
+from gateway.metering.prices import NANO_PER_USD, usd
 
-NANO = 1e9
 Plain = Request[Any, Any, Any]
 Limit = Annotated[int, Parameter(ge=1, le=100)]
 
@@ -54,7 +53,7 @@ async def generations(
 
 def record(row: RowMapping, attempts: Sequence[RowMapping]) -> dict[str, Any]:
     """A generation as OpenRouter tells it, with our own fields beside (design.md section 10)."""
-    cost = row["cost_nano"] / NANO
+    cost = row["cost_nano"] / NANO_PER_USD
     told = dict.fromkeys(_NEVER_KNOWN) | {
         "id": row["id"],
         "request_id": row["request_id"],
@@ -79,7 +78,7 @@ def record(row: RowMapping, attempts: Sequence[RowMapping]) -> dict[str, Any]:
         "native_tokens_prompt": row["characters"],
         "usage": cost,
         "total_cost": cost,
-        "upstream_inference_cost": row["liability_nano"] / NANO,
+        "upstream_inference_cost": row["liability_nano"] / NANO_PER_USD,
         "provider_responses": [_response(each) for each in attempts],
     }
     ours = {

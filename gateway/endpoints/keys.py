@@ -18,8 +18,8 @@ from gateway.endpoints.state import Gateway, gateway_of
 from gateway.errors import InvalidRequest, NotFound
 from gateway.metering import usage
 from gateway.metering.operations import ChangeKey, CreateKey
+from gateway.metering.prices import NANO_PER_USD
 
-NANO = 10**9
 MOST_USD = 9 * 10**9
 Plain = Request[Any, Any, Any]
 Scope = Literal["speak", "manage"]
@@ -153,7 +153,7 @@ def nano(usd: Decimal | None) -> int | None:
     if not usd.is_finite() or not 0 <= usd <= MOST_USD:
         wrong = f"limit: give USD from 0 to {MOST_USD}, or null for no limit"
         raise InvalidRequest(wrong, param="limit")
-    return int(usd * NANO)
+    return int(usd * NANO_PER_USD)
 
 
 def told(row: RowMapping, spent: usage.Spent) -> dict[str, Any]:
@@ -175,14 +175,16 @@ def _shared(row: RowMapping, spent: usage.Spent) -> dict[str, Any]:
     limit, used = row["limit_nano"], row["posted_nano"]
     return {
         "label": row["label"],
-        "limit": None if limit is None else limit / NANO,
-        "limit_remaining": None if limit is None else (limit - used - row["held_nano"]) / NANO,
+        "limit": None if limit is None else limit / NANO_PER_USD,
+        "limit_remaining": None
+        if limit is None
+        else (limit - used - row["held_nano"]) / NANO_PER_USD,
         "limit_reset": None,
         "include_byok_in_limit": False,
-        "usage": used / NANO,
-        "usage_daily": spent.day_nano / NANO,
-        "usage_weekly": spent.week_nano / NANO,
-        "usage_monthly": spent.month_nano / NANO,
+        "usage": used / NANO_PER_USD,
+        "usage_daily": spent.day_nano / NANO_PER_USD,
+        "usage_weekly": spent.week_nano / NANO_PER_USD,
+        "usage_monthly": spent.month_nano / NANO_PER_USD,
         "byok_usage": 0,
         "byok_usage_daily": 0,
         "byok_usage_weekly": 0,

@@ -64,12 +64,12 @@ def _planned(
     began: float,
 ) -> tuple[Job, GatewayError | None]:
     """The job, and why it cannot be done when its plan has no choice."""
-    catalog = gateway.routes.catalog
+    routes = gateway.routes
+    catalog = routes.catalog
     trace = gateway.tracing.begin("POST /audio/speech", request.headers)
     plan, error = Plan((), (), "price"), None
     speech, preferences = wanted.speech, wanted.preferences
     try:
-        routes = gateway.routes
         asked = resolve(wanted.names, routes.aliases, routes.tasks, catalog)
         speech, preferences = asked.applied(speech, preferences)
         policy = wanted.policy or asked.policy or gateway.default_policy

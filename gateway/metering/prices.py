@@ -5,6 +5,7 @@ from math import ceil
 from providers import Price
 
 PICO_PER_NANO = 1000
+NANO_PER_USD = 10**9
 MS = 1000
 # Speech runs at 12 to 20 letters a second; five leaves room for numbers, pauses and slow voices.
 SLOWEST_MS_PER_CHARACTER = 200
@@ -30,7 +31,7 @@ def actual(
 
 def usd(nano: int) -> str:
     """Nano-USD as an exact decimal string of USD."""
-    whole, rest = divmod(abs(nano), 10**9)
+    whole, rest = divmod(abs(nano), NANO_PER_USD)
     sign = "-" if nano < 0 else ""
     return f"{sign}{whole}.{rest:09d}".rstrip("0").rstrip(".") if rest else f"{sign}{whole}"
 

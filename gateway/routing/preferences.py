@@ -6,7 +6,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
-NANO = 10**9
+from gateway.metering.prices import NANO_PER_USD
+
 MILLION = 10**6
 
 VoiceSwitch = Literal["never", "mapped", "any"]
@@ -23,10 +24,10 @@ class PriceCap:
         """The cap for this text, in whole nano-USD, rounded down."""
         caps = []
         if self.usd_per_million_characters is not None:
-            per_character = Fraction(self.usd_per_million_characters) * NANO / MILLION
+            per_character = Fraction(self.usd_per_million_characters) * NANO_PER_USD / MILLION
             caps.append(int(per_character * characters))
         if self.usd_per_request is not None:
-            caps.append(int(Fraction(self.usd_per_request) * NANO))
+            caps.append(int(Fraction(self.usd_per_request) * NANO_PER_USD))
         return min(caps, default=None)
 
 
