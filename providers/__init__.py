@@ -6,7 +6,7 @@ learned. It never retries, falls back, prices or logs; every failure is a Provid
 
 from collections.abc import AsyncGenerator
 
-from providers.catalog import Catalog, CatalogError, Offer, Price, Provider, read_catalog
+from providers.catalog import Catalog, CatalogError, Offer, Provider, read_catalog
 from providers.errors import (
     BrokenOff,
     NotAudio,
@@ -17,6 +17,7 @@ from providers.errors import (
     TimedOut,
 )
 from providers.http import Client, open_client
+from providers.price import Count, Price
 from providers.speech import Receipt, Sampling, Speech
 from providers.wires import WIRES, Wire
 
@@ -26,6 +27,7 @@ __all__ = [
     "Catalog",
     "CatalogError",
     "Client",
+    "Count",
     "NotAudio",
     "Offer",
     "Overloaded",

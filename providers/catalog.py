@@ -12,9 +12,10 @@ from types import MappingProxyType
 
 import httpx
 
-from providers.rows import CatalogError, Family, OfferRow, Price, Row, read_rows
+from providers.price import Price
+from providers.rows import CatalogError, Family, OfferRow, Row, read_rows
 
-__all__ = ["Catalog", "CatalogError", "Offer", "Price", "Provider", "read_catalog"]
+__all__ = ["Catalog", "CatalogError", "Offer", "Provider", "read_catalog"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,10 @@ class Provider:
     """Body fields that it rejects."""
     extra: Mapping[str, object] = field(default_factory=dict)
     """Body fields that it always wants."""
+    billed_units_header: str | None = None
+    """Where its answer says how many units it bills; what a unit is, the offer's price says."""
+    billed_usd_header: str | None = None
+    """Where its answer says what it bills, in USD."""
     off: str | None = None
     """Why it cannot be asked, in words; None when it can."""
 
@@ -164,6 +169,8 @@ def _provider(place: Row, environ: Mapping[str, str], addresses: Mapping[str, st
         auth=row.auth,
         omit=frozenset(row.omit),
         extra=MappingProxyType(row.extra),
+        billed_units_header=row.billed_units_header,
+        billed_usd_header=row.billed_usd_header,
         off=off,
     )
 

@@ -1,4 +1,4 @@
-"""The catalogue's rows as they stand in TOML: their shape, their prices, and where a fault is.
+"""The catalogue's rows as they stand in TOML: their shape, and where a fault is.
 
 msgspec checks the shape; what it finds is told with file, line and row, because tomllib keeps none.
 """
@@ -7,83 +7,24 @@ import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
 import msgspec
 
+from providers.price import PriceRow
+
 FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
-PICO = 10**12
-MILLION = 10**6
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
 Model = Annotated[str, msgspec.Meta(pattern=r"^[^/\s:]+/[^/\s:]+$", max_length=128)]
 Voice = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 FormatName = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
-Unit = Literal["character", "byte", "token", "second", "run", "free"]
+Header = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)]
 
 
 class CatalogError(Exception):
     """A catalogue that cannot be used; the message names file, line and row."""
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """What an offer costs, in integer pico-USD (1e-12 USD) per unit; free is never guessed."""
-
-    per: Unit
-    rate: int = 0
-    """Per character, byte, second or run."""
-    input_rate: int = 0
-    """Per input token."""
-    output_rate: int = 0
-    """Per output token."""
-    output_tokens_per_second: int = 0
-    source: str | None = None
-    as_of: str | None = None
-
-
-class PriceRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """design.md section 10, "Prices": which fields belong to which unit."""
-
-    per: Unit
-    usd_per_million: str | None = None
-    input_usd_per_million: str | None = None
-    output_usd_per_million: str | None = None
-    output_tokens_per_second: Annotated[int, msgspec.Meta(gt=0)] | None = None
-    usd: str | None = None
-    source: str | None = None
-    as_of: str | None = None
-
-    _needs = {
-        "character": {"usd_per_million"},
-        "byte": {"usd_per_million"},
-        "token": {"input_usd_per_million", "output_usd_per_million", "output_tokens_per_second"},
-        "second": {"usd"},
-        "run": {"usd"},
-        "free": set[str](),
-    }
-
-    def __post_init__(self) -> None:
-        needs = self._needs[self.per] | (set() if self.per == "free" else {"source", "as_of"})
-        given = {name for name in self.__struct_fields__ if getattr(self, name) is not None}
-        if missing := sorted(needs - given):
-            raise ValueError(f"a price per {self.per} needs {', '.join(missing)}")
-        if extra := sorted(given - needs - {"per", "source", "as_of"}):
-            raise ValueError(f"a price per {self.per} has no {', '.join(extra)}")
-        self.price()
-
-    def price(self) -> Price:
-        return Price(
-            per=self.per,
-            rate=_pico(self.usd_per_million, MILLION) + _pico(self.usd, 1),
-            input_rate=_pico(self.input_usd_per_million, MILLION),
-            output_rate=_pico(self.output_usd_per_million, MILLION),
-            output_tokens_per_second=self.output_tokens_per_second or 0,
-            source=self.source,
-            as_of=self.as_of,
-        )
 
 
 class OfferRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -114,6 +55,8 @@ class ProviderRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     auth: str = "Authorization: Bearer"
     omit: list[str] = []
     extra: dict[str, Any] = {}
+    billed_units_header: Header | None = None
+    billed_usd_header: Header | None = None
     offer: list[OfferRow] = []
 
 
@@ -233,15 +176,3 @@ def _first(lines: list[str], pattern: str, after: int = 1) -> int:
     """The first line, at or below `after`, that begins so; `after` when there is none."""
     numbers = range(after, len(lines) + 1)
     return next((n for n in numbers if re.match(rf"\s*{pattern}", lines[n - 1])), after)
-
-
-def _pico(usd: str | None, units: int) -> int:
-    """Decimal USD for `units` units -> whole pico-USD for one."""
-    if usd is None:
-        return 0
-    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,30})?", usd):
-        raise ValueError(f"{usd!r} is not a decimal number of USD, zero or more")
-    exact = Fraction(usd) * PICO / units
-    if exact.denominator != 1:
-        raise ValueError(f"{usd!r} is finer than a pico-USD per unit")
-    return int(exact)

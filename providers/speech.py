@@ -51,5 +51,9 @@ class Receipt:
     upstream_id: str | None = None
     sample_rate: int | None = None
     """Hz, when the answer itself names it; otherwise the offer's."""
-    billed_characters: int | None = None
-    """The provider's own count, when it gives one."""
+    billed_units: int | None = None
+    """What the provider says that it bills, in the unit of its price, when it says so."""
+    billed_nano: int | None = None
+    """The same in money, nano-USD."""
+    billed_malformed: bool = False
+    """Whether it said so in a way that cannot be read, which counts as not said."""

@@ -16,13 +16,14 @@ from tenacity.wait import wait_random_exponential
 from gateway.audio.formats import BrokenAudio, Format, Sound
 from gateway.audio.length import Meter
 from gateway.audio.transcode import passes_untouched, transcode
+from gateway.dispatch.costs import NOTHING, cost_of, posted
 from gateway.dispatch.first_audio import Heard, first_audio
 from gateway.dispatch.job import Job, Tools
 from gateway.dispatch.outlet import Abandoned, Head, Outlet
 from gateway.dispatch.reports import attempt_step, intent_of, told
 from gateway.errors import GatewayError
 from gateway.metering.operations import AttemptResult, Extend, Outcome
-from gateway.metering.prices import actual
+from gateway.metering.prices import Cost
 from gateway.routing.plan import Choice
 from gateway.tracing import Step
 from providers import BrokenOff, NotAudio, ProviderError, Speech, TimedOut
@@ -58,6 +59,7 @@ class Attempts:
         self._errors: list[tuple[Choice, ProviderError]] = []
         self._meter = Meter(job.target)
         self._opened_at: float | None = None
+        self._heard: Heard | None = None
         self.results: list[AttemptResult] = []
         self.steps: list[Step] = []
         self.choice: Choice | None = None
@@ -73,15 +75,15 @@ class Attempts:
     def first_audio_ms(self) -> int | None:
         return None if self._opened_at is None else _ms(self._job.began, self._opened_at)
 
+    def cost(self) -> Cost:
+        """What the client's own clip came to."""
+        if self.choice is None or self._heard is None:
+            return NOTHING
+        return self._cost(self.choice, self._heard)
+
     def cost_nano(self) -> int:
-        """What the client's own clip came to; a clip it did not stay for costs its bound."""
-        if self.choice is None:
-            return 0
-        offer, bound = self.choice.offer, self.choice.bound_nano
-        if not self.whole:
-            return bound
-        speech, spoken_ms = self._job.speech, round(self.seconds * 1000)
-        return actual(offer.price, speech.text, spoken_ms, bound, speech.instructions)
+        """The same as the ledger takes it: never above what is held for it."""
+        return 0 if self.choice is None else posted(self.cost(), self.choice)
 
     async def run(self) -> None:
         """Speak; raises Abandoned, or what the caller is to be told."""
@@ -116,7 +118,7 @@ class Attempts:
         if self._outlet.abandoned:
             raise Abandoned
         started = time.monotonic()
-        heard = Heard(Sound(Format(choice.native_format), choice.offer.sample_rate))
+        heard = self._heard = Heard(Sound(Format(choice.native_format), choice.offer.sample_rate))
         failed: ProviderError | None = None
         try:
             await self._speak(choice, heard, started)
@@ -202,7 +204,7 @@ class Attempts:
     async def _extend(self, seq: int, choice: Choice) -> None:
         """Hold what one more attempt may cost beyond the hold; a refusal ends the trying."""
         owed = sum(result.liability_nano for result in self.results)
-        more = max(0, owed + choice.bound_nano - self._held_nano)
+        more = max(0, owed + choice.hold_nano - self._held_nano)
         intent = intent_of(choice, seq)
         opening = self._job.opening
         try:
@@ -259,7 +261,7 @@ class Attempts:
         result = AttemptResult(
             seq=seq,
             outcome=outcome,
-            liability_nano=0 if nothing else self._liability(choice),
+            liability_nano=0 if nothing else self._liability(choice, heard),
             latency_ms=_ms(started, now),
             first_audio_ms=None if opened is None else _ms(started, opened),
             http_status=failed.status if failed else 200 if opened is not None else None,
@@ -271,8 +273,11 @@ class Attempts:
         if opened is not None:
             self.steps.append(Step("first audio", started, opened))
 
-    def _liability(self, choice: Choice) -> int:
-        return self.cost_nano() if self.whole else choice.bound_nano
+    def _liability(self, choice: Choice, heard: Heard) -> int:
+        return posted(self._cost(choice, heard), choice)
+
+    def _cost(self, choice: Choice, heard: Heard) -> Cost:
+        return cost_of(choice, self._job.speech, heard, self.seconds, whole=self.whole)
 
 
 def _expire(limit: asyncio.Timeout) -> None:

@@ -15,7 +15,10 @@ class Heard:
     sound: Sound
     """What was asked for; after the gate, how the bytes that it lets through are to be read."""
     upstream_id: str | None = None
-    billed_characters: int | None = None
+    billed_units: int | None = None
+    billed_nano: int | None = None
+    billed_malformed: bool = False
+    """The bill, as its Receipts told it; what a later one says replaces what an earlier one did."""
 
 
 async def first_audio(
@@ -53,6 +56,10 @@ def _passed(finding: Finding, head: bytes, heard: Heard) -> bytes:
 
 def _learn(receipt: Receipt, heard: Heard) -> None:
     heard.upstream_id = receipt.upstream_id or heard.upstream_id
-    heard.billed_characters = receipt.billed_characters or heard.billed_characters
+    if receipt.billed_units is not None:
+        heard.billed_units = receipt.billed_units
+    if receipt.billed_nano is not None:
+        heard.billed_nano = receipt.billed_nano
+    heard.billed_malformed |= receipt.billed_malformed
     if receipt.sample_rate is not None:
         heard.sound = Sound(heard.sound.format, receipt.sample_rate)

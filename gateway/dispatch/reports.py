@@ -18,7 +18,7 @@ def intent_of(choice: Choice, seq: int) -> Intent:
         model=choice.offer.model,
         voice=choice.voice,
         started_ms=int(time.time() * 1000),
-        nano=choice.bound_nano,
+        nano=choice.hold_nano,
     )
 
 

@@ -71,7 +71,7 @@ class Supervisor:
 
     async def _supervise(self, job: Job, outlet: Outlet) -> None:
         choice = job.plan.choices[0]
-        most = max(each.bound_nano for each in job.plan.choices)
+        most = job.plan.hold_nano
         hold = Hold(job.opening, most, intent_of(choice, 1))
         steps = [Step("plan", job.began, job.planned)]
         try:

@@ -9,7 +9,8 @@ from litestar.params import Parameter
 from gateway.endpoints.paths import both
 from gateway.endpoints.state import Gateway, Routes, gateway_of
 from gateway.errors import ModelNotFound
-from gateway.metering.prices import upper_bound
+from gateway.metering.prices import dearness, upper_bound
+from gateway.metering.spoken import longest_ms
 from gateway.routing.tasks import TASK_PREFIX, resolve
 from providers import Catalog, Offer, Price
 
@@ -18,6 +19,9 @@ PICO = 10**12
 SINGULAR = ("/v1/model/", "/api/v1/model/")
 # Offers priced in different units are compared by what a page of text may cost at most.
 PAGE = "e" * 1800
+PAGE_MS = longest_ms(PAGE)
+# What OpenRouter's own lists say where a price depends or is not known; "0" would mean free.
+NOT_KNOWN = "-1"
 
 
 @get(both("/models"))
@@ -106,6 +110,8 @@ def _offers(routes: Routes, name: str) -> list[Offer]:
 
 def pricing(price: Price) -> dict[str, str]:
     """USD per unit of what goes in and what comes out; `per` names the unit."""
+    if price.per == "unknown":
+        return {"per": price.per, "prompt": NOT_KNOWN, "completion": NOT_KNOWN}
     into, out, request = price.rate, 0, 0
     if price.per == "token":
         into, out = price.input_rate, price.output_rate
@@ -120,7 +126,7 @@ def pricing(price: Price) -> dict[str, str]:
 def _model(name: str, offers: list[Offer]) -> dict[str, Any]:
     """A model as OpenAI and OpenRouter list it, at the cheapest price of who is asked first."""
     first = [offer.price for offer in offers if offer.model == offers[0].model]
-    price = min(first, key=lambda each: upper_bound(each, PAGE))
+    price = min(first, key=lambda each: dearness(upper_bound(each, PAGE, PAGE_MS)))
     own = name == offers[0].model
     longest = max((offer.max_characters or 0 for offer in offers), default=0) or None
     return {

@@ -1,32 +1,67 @@
 """What a text costs at a price: the most it can be before the call, and what it came to after."""
 
-from math import ceil
+from dataclasses import dataclass
+from math import inf
 
+from gateway.metering.units import billed_characters
 from providers import Price
 
 PICO_PER_NANO = 1000
 NANO_PER_USD = 10**9
 MS = 1000
-# Speech runs at 12 to 20 letters a second; five leaves room for numbers, pauses and slow voices.
-SLOWEST_MS_PER_CHARACTER = 200
-LEAD_MS = 1000
+DRIFT_PERCENT = 1
+"""How far a provider's figure may lie from our own before somebody should look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one clip came to, in nano-USD and in units of its price; None is not known, never 0."""
+
+    nano: int | None
+    units: int | None
+    """The provider's count when it gave one, otherwise ours; None where we cannot count."""
+    reported: bool = False
+    """Whether the provider gave a figure of its own."""
+    drift: bool = False
+    """Whether that figure differs from our own by more than DRIFT_PERCENT."""
+    malformed: bool = False
+    """Whether it gave one that could not be read, which counts as none."""
 
 
 def upper_bound(
-    price: Price, text: str, speed: float | None = None, instructions: str | None = None
-) -> int:
-    """The most that saying `text` once can cost, in nano-USD, rounded up once."""
-    # An offer may pay no heed to a speed, so a fast one makes nothing cheaper.
-    slowness = 1 / min(speed or 1.0, 1.0)
-    spoken_ms = ceil((LEAD_MS + len(text) * SLOWEST_MS_PER_CHARACTER) * slowness)
-    return _nano(price, text, spoken_ms, instructions)
+    price: Price, text: str, longest_ms: int, instructions: str | None = None
+) -> int | None:
+    """The most that saying `text` once can cost, in nano-USD, rounded up; None if not known."""
+    return _nano(price, text, longest_ms, instructions)
 
 
-def actual(
-    price: Price, text: str, spoken_ms: int, bound: int, instructions: str | None = None
-) -> int:
-    """What it came to, in nano-USD, from what was heard; never more than its bound."""
-    return min(_nano(price, text, spoken_ms, instructions), bound)
+def actual(  # noqa: PLR0913, PLR0917  # what was said, what was heard, what was billed
+    price: Price,
+    text: str,
+    spoken_ms: int,
+    instructions: str | None = None,
+    billed_units: int | None = None,
+    billed_nano: int | None = None,
+    billed_malformed: bool = False,  # noqa: FBT001, FBT002  # it stands beside what it is about
+) -> Cost:
+    """What it came to: by the provider's money, else by its count at our rate, else by our own."""
+    own = _nano(price, text, spoken_ms, instructions)
+    units = _units(price, text, spoken_ms) if billed_units is None else billed_units
+    told = billed_nano
+    if told is None and billed_units is not None:
+        told = _nano_of(price, text, billed_units, instructions)
+    return Cost(
+        nano=own if told is None else told,
+        units=units,
+        reported=billed_units is not None or billed_nano is not None,
+        drift=told is not None and own is not None and _differ(told, own),
+        malformed=billed_malformed,
+    )
+
+
+def dearness(bound: int | None) -> float:
+    """A bound to sort by: what is not known comes after everything that is."""
+    return inf if bound is None else bound
 
 
 def usd(nano: int) -> str:
@@ -36,15 +71,15 @@ def usd(nano: int) -> str:
     return f"{sign}{whole}.{rest:09d}".rstrip("0").rstrip(".") if rest else f"{sign}{whole}"
 
 
-def _nano(price: Price, text: str, spoken_ms: int, instructions: str | None) -> int:
+def _nano(price: Price, text: str, spoken_ms: int, instructions: str | None) -> int | None:
+    """Our own computation."""
     match price.per:
         case "character":
-            pico = price.rate * len(text)
+            pico = price.rate * billed_characters(text, price.count)
         case "byte":
             pico = price.rate * len(text.encode())
         case "token":
-            # A token is at least one byte of its text; instructions are read, too.
-            pico = price.input_rate * (len(text.encode()) + len((instructions or "").encode()))
+            pico = _read_pico(price, text, instructions)
             pico += _up(price.output_rate * price.output_tokens_per_second * spoken_ms, MS)
         case "second":
             pico = _up(price.rate * spoken_ms, MS)
@@ -52,7 +87,44 @@ def _nano(price: Price, text: str, spoken_ms: int, instructions: str | None) -> 
             pico = price.rate
         case "free":
             pico = 0
+        case "unknown":
+            return None
     return _up(pico, PICO_PER_NANO)
+
+
+def _units(price: Price, text: str, spoken_ms: int) -> int | None:
+    """Our own count of the units that a provider would report: of tokens, those that it says."""
+    match price.per:
+        case "character":
+            return billed_characters(text, price.count)
+        case "byte":
+            return len(text.encode())
+        case "token":
+            return _up(price.output_tokens_per_second * spoken_ms, MS)
+        case "second":
+            return _up(spoken_ms, MS)
+        case "run":
+            return 1
+        case "free" | "unknown":
+            return None
+
+
+def _nano_of(price: Price, text: str, units: int, instructions: str | None) -> int | None:
+    """The provider's count at our rate."""
+    if price.per == "unknown":
+        return None
+    if price.per == "token":
+        return _up(_read_pico(price, text, instructions) + price.output_rate * units, PICO_PER_NANO)
+    return _up(price.rate * units, PICO_PER_NANO)
+
+
+def _read_pico(price: Price, text: str, instructions: str | None) -> int:
+    """Tokens that are read: each is at least one byte; instructions are read, too."""
+    return price.input_rate * (len(text.encode()) + len((instructions or "").encode()))
+
+
+def _differ(told: int, own: int) -> bool:
+    return abs(told - own) * 100 > own * DRIFT_PERCENT
 
 
 def _up(amount: int, by: int) -> int:

@@ -13,7 +13,8 @@ from gateway.errors import (
     InvalidRequest,
     NoProvider,
 )
-from gateway.metering.prices import upper_bound, usd
+from gateway.metering.prices import dearness, upper_bound, usd
+from gateway.metering.spoken import longest_ms
 from gateway.routing.policies import SORT_KEYS, Candidate, Policy
 from gateway.routing.preferences import Preferences
 from gateway.routing.standings import Standings
@@ -35,7 +36,13 @@ class Choice:
     offer: Offer
     voice: str
     native_format: str
-    bound_nano: int
+    bound_nano: int | None
+    """The most that it can cost; None when the offer's price is not known."""
+
+    @property
+    def hold_nano(self) -> int:
+        """What to set aside for it; for a price that is not known there is nothing to go by."""
+        return self.bound_nano or 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,7 @@ class Exclusion:
     offer: Offer
     reason: Reason
     detail: str
-    bound_nano: int = 0
+    bound_nano: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,11 @@ class Plan:
     choices: tuple[Choice, ...]
     exclusions: tuple[Exclusion, ...]
     policy: Policy
+
+    @property
+    def hold_nano(self) -> int:
+        """The most that any one choice can cost, as far as prices are known."""
+        return max((choice.hold_nano for choice in self.choices), default=0)
 
 
 def make_plan(  # noqa: PLR0913, PLR0917  # everything that a plan depends on, by name
@@ -67,11 +79,12 @@ def make_plan(  # noqa: PLR0913, PLR0917  # everything that a plan depends on, b
 ) -> Plan:
     """Sort the offers of the wanted models into choices and exclusions."""
     cap = preferences.cap.nano(len(speech.text))
+    spoken_ms = longest_ms(speech.text, speech.speed)
     choices: list[tuple[tuple[object, ...], Choice]] = []
     exclusions: list[Exclusion] = []
     for rank, model in enumerate(wanted.models):
         for offer in catalog.models[model]:
-            bound = upper_bound(offer.price, speech.text, speech.speed, speech.instructions)
+            bound = upper_bound(offer.price, speech.text, spoken_ms, speech.instructions)
             verdict = _judge(catalog, offer, speech, preferences, cap, bound)
             if isinstance(verdict, Exclusion):
                 exclusions.append(verdict)
@@ -106,12 +119,7 @@ def explain(plan: Plan, speech: Speech) -> GatewayError:
             param="input",
         )
     if reason == "price":
-        cheapest = min(nearest, key=_bound)
-        return ConstraintFiltered(
-            f"provider.max_price is below every offer; the cheapest is {cheapest.offer.provider} "
-            f"({cheapest.offer.model}) at up to {usd(cheapest.bound_nano)} USD for this text",
-            param="provider.max_price",
-        )
+        return ConstraintFiltered(_prices_told(nearest), param="provider.max_price")
     told = _details(plan.exclusions)
     return ConstraintFiltered(f"no offer meets every constraint ({told})", param="provider")
 
@@ -122,7 +130,7 @@ def _judge(  # noqa: PLR0911, PLR0913, PLR0917  # one return a reason
     speech: Speech,
     preferences: Preferences,
     cap: int | None,
-    bound: int,
+    bound: int | None,
 ) -> Choice | Exclusion:
     provider = catalog.providers[offer.provider]
     name = offer.provider
@@ -144,8 +152,8 @@ def _judge(  # noqa: PLR0911, PLR0913, PLR0917  # one return a reason
         return Exclusion(offer, "parameters", f"does not take {', '.join(missing)}")
     if too_long := offer.too_long(speech.text):
         return Exclusion(offer, "long", too_long)
-    if cap is not None and bound > cap:
-        return Exclusion(offer, "price", f"may cost {usd(bound)} USD", bound)
+    if cap is not None and (too_dear := _too_dear(bound, cap)):
+        return Exclusion(offer, "price", too_dear, bound)
     return Choice(offer, voice, _native(offer, speech), bound)
 
 
@@ -167,6 +175,12 @@ def _missing(offer: Offer, speech: Speech) -> list[str]:
         **dict.fromkeys(speech.sampling.chosen(), True),
     }
     return [name for name, wanted in asked.items() if wanted and name not in offer.capabilities]
+
+
+def _too_dear(bound: int | None, cap: int) -> str | None:
+    if bound is None:
+        return "its price is not known"
+    return f"may cost {usd(bound)} USD" if bound > cap else None
 
 
 def _native(offer: Offer, speech: Speech) -> str:
@@ -198,5 +212,11 @@ def _voices_told(nearest: list[Exclusion], speech: Speech) -> str:
     )
 
 
-def _bound(exclusion: Exclusion) -> int:
-    return exclusion.bound_nano
+def _prices_told(nearest: list[Exclusion]) -> str:
+    cheapest = min(nearest, key=lambda each: dearness(each.bound_nano))
+    if cheapest.bound_nano is None:
+        return f"no offer can be held to provider.max_price ({_details(nearest)})"
+    return (
+        f"provider.max_price is below every offer; the cheapest is {cheapest.offer.provider} "
+        f"({cheapest.offer.model}) at up to {usd(cheapest.bound_nano)} USD for this text"
+    )

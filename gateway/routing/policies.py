@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from gateway.metering.prices import dearness
 from gateway.routing.standings import Standing
 from providers import Offer
 
@@ -19,8 +20,8 @@ class Candidate:
     """An offer as a policy sees it."""
 
     offer: Offer
-    bound_nano: int
-    """The most this text can cost there."""
+    bound_nano: int | None
+    """The most this text can cost there; None when its price is not known."""
     standing: Standing
 
 
@@ -42,15 +43,15 @@ def _seen(value: float | None, standing: Standing) -> float:
 
 
 def _price(candidate: Candidate) -> tuple[float, float]:
-    return (candidate.bound_nano, -(candidate.offer.quality or 0.0))
+    return (dearness(candidate.bound_nano), -(candidate.offer.quality or 0.0))
 
 
 def _quality(candidate: Candidate) -> tuple[float, float]:
-    return (-(candidate.offer.quality or 0.0), candidate.bound_nano)
+    return (-(candidate.offer.quality or 0.0), dearness(candidate.bound_nano))
 
 
 def _availability(candidate: Candidate) -> tuple[float, float]:
-    return (-candidate.standing.availability(), candidate.bound_nano)
+    return (-candidate.standing.availability(), dearness(candidate.bound_nano))
 
 
 SORT_KEYS: dict[Policy, Callable[[Candidate], tuple[float, float]]] = {

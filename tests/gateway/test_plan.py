@@ -7,6 +7,7 @@ import pytest
 
 from gateway.errors import ConstraintFiltered, GatewayError, InvalidRequest, NoProvider
 from gateway.routing.plan import explain
+from gateway.routing.policies import Policy
 from gateway.routing.preferences import PriceCap
 from providers import Catalog, Offer, Price, Sampling, Speech
 from tests.doubles.offers import SPEECH, catalog, left_out, offer, order, plan
@@ -136,6 +137,37 @@ def test_a_free_offer_is_below_every_cap() -> None:
     assert order(plan(catalog(offer("free")), cap=per_million("0"))) == ["free"]
 
 
+UNPRICED = offer("unpriced", "a/m", price=Price("unknown"))
+
+
+@pytest.mark.parametrize("cap", [per_million("1e9"), per_request("1000"), per_million("0")])
+def test_an_unknown_price_is_left_out_wherever_there_is_a_cap(cap: PriceCap) -> None:
+    made = plan(catalog(UNPRICED, offer("free")), cap=cap)
+    assert order(made) == ["free"]
+    [out] = made.exclusions
+    assert (out.reason, out.detail, out.bound_nano) == ("price", "its price is not known", None)
+
+
+@pytest.mark.parametrize("policy", ["price", "quality", "availability"])
+def test_an_unknown_price_goes_after_every_known_one(policy: Policy) -> None:
+    made = plan(catalog(UNPRICED, *THREE), policy=policy)
+    assert order(made) == ["cheap", "middle", "dear", "unpriced"]
+    assert made.choices[-1].bound_nano is None
+
+
+def test_a_plan_holds_the_most_that_any_known_price_may_come_to() -> None:
+    assert plan(catalog(UNPRICED, *THREE)).hold_nano == 300_000
+    assert plan(catalog(UNPRICED)).hold_nano == 0
+
+
+def test_a_bound_counts_characters_as_the_provider_does() -> None:
+    price = Price(per="character", rate=1000, count="han_twice")
+    [choice] = plan(
+        catalog(offer("x", price=price)), speech=replace(SPEECH, text="漢字 ab")
+    ).choices
+    assert choice.bound_nano == 7
+
+
 @pytest.mark.parametrize(
     ("limits", "text", "reason"),
     [
@@ -218,6 +250,8 @@ def test_a_bound_counts_instructions_where_tokens_are_paid() -> None:
     among = catalog(offer("x", price=price))
     [plain] = plan(among).choices
     [told] = plan(among, speech=replace(SPEECH, instructions="i" * 1000)).choices
+    assert told.bound_nano is not None
+    assert plain.bound_nano is not None
     assert told.bound_nano - plain.bound_nano == 600_000
 
 
@@ -269,6 +303,22 @@ def wide(number: int) -> Offer:
             ConstraintFiltered,
             "provider.max_price",
             ["the cheapest is cheap (a/m) at up to 0.0001 USD"],
+        ),
+        (
+            catalog(UNPRICED, *THREE),
+            SPEECH,
+            {"cap": per_million("1")},
+            ConstraintFiltered,
+            "provider.max_price",
+            ["the cheapest is cheap (a/m) at up to 0.0001 USD"],
+        ),
+        (
+            catalog(UNPRICED),
+            SPEECH,
+            {"cap": per_million("1")},
+            ConstraintFiltered,
+            "provider.max_price",
+            ["provider.max_price (unpriced: its price is not known)"],
         ),
         (
             catalog(*THREE),

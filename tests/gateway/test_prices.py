@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.metering.prices import LEAD_MS, SLOWEST_MS_PER_CHARACTER, actual, upper_bound, usd
+from gateway.metering.prices import Cost, actual, dearness, upper_bound, usd
+from gateway.metering.spoken import longest_ms
 from gateway.routing.preferences import PriceCap
-from providers import Price
+from providers import Count, Price
 
 rates = st.integers(0, 10**9)
 texts = st.text(max_size=300)
@@ -25,7 +26,7 @@ prices = st.one_of(
     ),
     st.just(Price(per="free")),
 )
-NO_BOUND = 10**30
+UNKNOWN = Price(per="unknown")
 
 
 def exact(price: Price, text: str, spoken_ms: int) -> Fraction:
@@ -44,36 +45,43 @@ def exact(price: Price, text: str, spoken_ms: int) -> Fraction:
     return pico[price.per] / 1000
 
 
+def own(price: Price, text: str, ms: int, instructions: str | None = None) -> int:
+    """What we compute ourselves, of a price that is known."""
+    nano = actual(price, text, ms, instructions).nano
+    assert nano is not None
+    return nano
+
+
+def bound(price: Price, text: str, speed: float | None = None, told: str | None = None) -> int:
+    nano = upper_bound(price, text, longest_ms(text, speed), told)
+    assert nano is not None
+    return nano
+
+
 @given(prices, texts, spoken)
 def test_a_cost_is_the_exact_amount_rounded_up_once(price: Price, text: str, ms: int) -> None:
-    cost = actual(price, text, ms, NO_BOUND)
+    cost = own(price, text, ms)
     assert type(cost) is int
     assert 0 <= cost - exact(price, text, ms) < 1
 
 
 @given(prices, texts, texts)
 def test_more_text_never_costs_less(price: Price, text: str, more: str) -> None:
-    assert upper_bound(price, text + more) >= upper_bound(price, text)
-    assert actual(price, text + more, 5000, NO_BOUND) >= actual(price, text, 5000, NO_BOUND)
+    assert bound(price, text + more) >= bound(price, text)
+    assert own(price, text + more, 5000) >= own(price, text, 5000)
 
 
 @given(prices, texts, spoken, st.none() | st.floats(0.25, 4.0))
-def test_what_it_came_to_is_never_above_its_bound(
+def test_what_is_heard_within_the_longest_time_costs_no_more_than_the_bound(
     price: Price, text: str, ms: int, speed: float | None
 ) -> None:
-    bound = upper_bound(price, text, speed)
-    assert type(bound) is int
-    assert actual(price, text, ms, bound) <= bound
+    heard = min(ms, longest_ms(text, speed))
+    assert own(price, text, heard) <= bound(price, text, speed)
 
 
-@given(prices, texts, st.floats(0.25, 4.0))
-def test_a_bound_covers_the_slowest_speech_and_offers_that_ignore_a_speed(
-    price: Price, text: str, speed: float
-) -> None:
-    bound = upper_bound(price, text, speed)
-    slowest = LEAD_MS + len(text) * SLOWEST_MS_PER_CHARACTER
-    assert bound >= exact(price, text, slowest)
-    assert bound >= exact(price, text, int(slowest / speed) if speed < 1 else slowest)
+def test_what_is_heard_for_longer_is_told_as_it_is() -> None:
+    price = Price(per="second", rate=10**9)
+    assert own(price, "a", 60_000) == 60_000_000 > bound(price, "a")
 
 
 @given(texts, texts)
@@ -81,9 +89,9 @@ def test_instructions_count_only_where_tokens_are_paid(text: str, instructions: 
     tokens = Price(per="token", input_rate=1000, output_rate=0, output_tokens_per_second=1)
     letters = Price(per="character", rate=1000)
     size = len(text.encode()) + len(instructions.encode())
-    assert upper_bound(tokens, text, None, instructions) == size
-    assert actual(tokens, text, 0, NO_BOUND, instructions) == size
-    assert upper_bound(letters, text, None, instructions) == len(text)
+    assert bound(tokens, text, None, instructions) == size
+    assert own(tokens, text, 0, instructions) == size
+    assert bound(letters, text, None, instructions) == len(text)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +114,96 @@ def test_instructions_count_only_where_tokens_are_paid(text: str, instructions: 
 def test_two_seconds_of_three_letters_cost_what_the_price_list_says(
     price: Price, nano: int
 ) -> None:
-    assert actual(price, "aäü", 2000, NO_BOUND) == nano
+    assert own(price, "aäü", 2000) == nano
+
+
+@pytest.mark.parametrize(
+    ("count", "nano"),
+    [("code_points", 20), ("han_twice", 7), ("without_tags", 5), ("without_marks", 20)],
+)
+def test_characters_are_counted_by_the_rule_of_their_price(count: Count, nano: int) -> None:
+    price = Price(per="character", rate=1000, count=count)
+    text = "<speak>漢字abc</speak>"
+    assert own(price, text, 0) == bound(price, text) == nano
+
+
+def test_a_price_that_is_not_known_is_never_nothing() -> None:
+    assert upper_bound(UNKNOWN, "text", 1000) is None
+    assert actual(UNKNOWN, "text", 1000) == Cost(nano=None, units=None)
+    assert actual(UNKNOWN, "text", 1000, billed_units=4) == Cost(None, 4, reported=True)
+    assert actual(UNKNOWN, "text", 1000, billed_nano=0) == Cost(0, None, reported=True)
+    assert sorted([None, 5, 0], key=dearness) == [0, 5, None]
+
+
+LETTER = Price(per="character", rate=15_000_000)
+HUNDRED = "x" * 100
+OWN = 1_500_000
+
+
+@pytest.mark.parametrize(
+    ("told", "drift"),
+    [
+        (OWN, False),
+        (OWN + OWN // 200, False),
+        (OWN - OWN // 100, False),
+        (OWN + OWN // 100, False),
+        (OWN + OWN // 100 + 1, True),
+        (OWN - OWN // 50, True),
+        (0, True),
+        (OWN * 1000, True),
+    ],
+)
+def test_the_providers_money_is_believed_and_drift_of_over_one_percent_is_flagged(
+    told: int,
+    drift: bool,  # noqa: FBT001  # a column of the table
+) -> None:
+    assert actual(LETTER, HUNDRED, 0, billed_nano=told) == Cost(told, 100, True, drift)
+
+
+def test_money_wins_over_a_count_and_a_count_over_our_own() -> None:
+    counted = actual(LETTER, HUNDRED, 0, billed_units=50)
+    assert counted == Cost(OWN // 2, 50, reported=True, drift=True)
+    both = actual(LETTER, HUNDRED, 0, billed_units=50, billed_nano=OWN)
+    assert both == Cost(OWN, 50, reported=True)
+    assert actual(LETTER, HUNDRED, 0) == Cost(OWN, 100)
+
+
+def test_a_figure_that_could_not_be_read_leaves_our_own() -> None:
+    told = actual(LETTER, HUNDRED, 0, billed_malformed=True)
+    assert told == Cost(OWN, 100, malformed=True)
+
+
+@given(prices, texts, spoken)
+def test_our_own_count_reported_back_is_our_own_cost(price: Price, text: str, ms: int) -> None:
+    ours = actual(price, text, ms - ms % 1000)
+    again = actual(price, text, ms - ms % 1000, billed_units=ours.units)
+    assert (again.nano, again.drift) == (ours.nano, False)
+
+
+@given(prices, texts, spoken, st.integers(0, 10**6), st.integers(0, 10**6))
+def test_more_reported_units_never_cost_less(
+    price: Price, text: str, ms: int, units: int, more: int
+) -> None:
+    fewer = actual(price, text, ms, billed_units=units).nano
+    assert dearness(fewer) <= dearness(actual(price, text, ms, billed_units=units + more).nano)
+
+
+@pytest.mark.parametrize(
+    ("price", "units", "nano"),
+    [
+        (Price(per="byte", rate=1000), 7, 7),
+        (Price(per="run", rate=1000), 2, 2),
+        (Price(per="second", rate=1000), 3, 3),
+        (Price(per="free"), 9, 0),
+        (
+            Price(per="token", input_rate=1000, output_rate=2000, output_tokens_per_second=9),
+            10,
+            2 + 20,
+        ),
+    ],
+)
+def test_a_reported_count_is_in_the_prices_own_unit(price: Price, units: int, nano: int) -> None:
+    assert actual(price, "ab", 1000, billed_units=units).nano == nano
 
 
 @given(st.integers(-(10**30), 10**30))

@@ -6,6 +6,11 @@ from gateway.endpoints.catalogue import pricing
 from providers import Price
 
 
+def test_a_price_that_is_not_known_is_never_told_as_nothing() -> None:
+    told = pricing(Price("unknown"))
+    assert told == {"per": "unknown", "prompt": "-1", "completion": "-1"}
+
+
 @pytest.mark.parametrize(
     ("price", "prompt", "completion", "request_"),
     [

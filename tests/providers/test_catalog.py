@@ -49,6 +49,7 @@ voices = ["alloy", "nova"]
 formats = { mp3 = "mp3" }
 price = { per = "character", usd_per_million = "15", source = "s", as_of = "d" }
 """
+SAID = 'source = "s", as_of = "d"'
 TWO, SECOND = "provider 'two'", "provider 'two', offer 'a/second'"
 
 
@@ -111,6 +112,20 @@ def test_the_good_catalogue_of_these_tests_is_good(tmp_path: Path) -> None:
         (price('per = "free", colour = "red"'), 34, f"{SECOND}: colour: "),
         (price('per = "free", usd = "1"'), 34, "a price per free has no usd"),
         (price('per = "run", usd = "1"'), 34, "a price per run needs as_of, source"),
+        (price('per = "unknown", usd = "1"'), 34, "a price per unknown has no usd"),
+        (price('per = "free", count = "han_twice"'), 34, "a price per free has no count"),
+        (
+            price('per = "byte", usd_per_million = "1", count = "code_points", ' + SAID),
+            34,
+            "a price per byte has no count",
+        ),
+        (
+            price('per = "character", usd_per_million = "1", count = "words", ' + SAID),
+            34,
+            f"{SECOND}: count: ",
+        ),
+        (change(21, 'billed_usd_header = "x usd"'), 21, f"{TWO}: billed_usd_header: "),
+        (change(21, "billed_units_header = 3"), 21, f"{TWO}: billed_units_header: "),
         (
             price('per = "character", usd = "1", source = "s", as_of = "d"'),
             34,
@@ -133,6 +148,21 @@ def test_a_wrong_row_is_told_with_its_line(tmp_path: Path, text: str, line: int,
         read(file)
     assert str(caught.value).startswith(f"{file}:{line}: ")
     assert told in str(caught.value)
+
+
+def test_a_row_says_how_its_provider_counts_and_bills(tmp_path: Path) -> None:
+    header = change(21, 'billed_units_header = "x-units"')
+    row = read(written(tmp_path, header)).providers["two"]
+    assert (row.billed_units_header, row.billed_usd_header) == ("x-units", None)
+    counted = price('per = "character", usd_per_million = "15", count = "han_twice", ' + SAID)
+    [counting] = read(written(tmp_path, counted)).models["a/second"]
+    [plain] = read(written(tmp_path, GOOD)).models["a/second"]
+    assert (counting.price.count, plain.price.count) == ("han_twice", "code_points")
+
+
+def test_a_price_that_nobody_knows_needs_nothing_else(tmp_path: Path) -> None:
+    [offer] = read(written(tmp_path, price('per = "unknown"'))).models["a/second"]
+    assert offer.price.per == "unknown"
 
 
 @pytest.mark.parametrize(
