@@ -5,6 +5,7 @@ Source: OpenAI's OpenAPI document v2.3.0, CreateSpeechRequest.
 
 from collections.abc import AsyncGenerator
 
+from providers.billing import read_bill
 from providers.catalog import Offer, Provider
 from providers.http import Client, check_content_type, chunks, exchange, upstream_id
 from providers.speech import Receipt, Speech
@@ -19,9 +20,13 @@ async def speak(
         body=_body(provider, offer, speech),
         headers=provider.headers(speech.traceparent),
     ) as response:
+        bill = read_bill(response.headers, provider)
         yield Receipt(
             upstream_id=upstream_id(response),
             sample_rate=check_content_type(response, speech.format),
+            billed_units=bill.units,
+            billed_nano=bill.nano,
+            billed_malformed=bill.malformed,
         )
         async for chunk in chunks(response):
             yield chunk

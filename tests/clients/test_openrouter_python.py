@@ -198,6 +198,11 @@ def test_a_model_tells_its_price_voices_and_what_it_gives(sdk: OpenRouter) -> No
     assert sdk.models.get(author="local", slug="espeak-ng").data.pricing.prompt == "0"
 
 
+def test_a_price_that_nobody_knows_is_not_told_as_nothing(sdk: OpenRouter) -> None:
+    pricing = sdk.models.get(author="test", slug="unpriced").data.pricing
+    assert (pricing.prompt, pricing.completion, pricing.request) == ("-1", "-1", None)
+
+
 def test_an_unknown_model_is_not_found(sdk: OpenRouter) -> None:
     with pytest.raises(errors.NotFoundResponseError, match="no/such") as caught:
         sdk.models.get(author="no", slug="such")

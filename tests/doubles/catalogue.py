@@ -5,10 +5,15 @@ from tests.doubles.upstream import BEHAVIOURS, Upstream
 SIX = '{ mp3 = "mp3", opus = "opus", aac = "aac", flac = "flac", wav = "wav", pcm = "pcm" }'
 SOURCE = 'source = "test", as_of = "2026-11-22"'
 
-SOURCE = 'source = "test", as_of = "2026-11-22"'
+BILL = 'billed_units_header = "x-units"\nbilled_usd_header = "x-usd"'
 
 
 def offer(model: str, usd_per_million: str, *more: str, formats: str = SIX) -> str:
+    price = f'per = "character", usd_per_million = "{usd_per_million}", {SOURCE}'
+    return priced(model, price, *more, formats=formats)
+
+
+def priced(model: str, price: str, *more: str, formats: str = SIX) -> str:
     return "\n".join(
         [
             "[[provider.offer]]",
@@ -16,7 +21,7 @@ def offer(model: str, usd_per_million: str, *more: str, formats: str = SIX) -> s
             'upstream = "m"',
             'voices = ["test-voice", "alloy"]',
             f"formats = {formats}",
-            f'price = {{ per = "character", usd_per_million = "{usd_per_million}", {SOURCE} }}',
+            f"price = {{ {price} }}",
             *more,
         ]
     )
@@ -26,13 +31,16 @@ def provider(name: str, address: str, *offers: str, key: str | None = None) -> s
     head = ["[[provider]]", f'name = "{name}"', 'wire = "openai_speech"', f'address = "{address}"']
     if key:
         head.append(f'key = "{key}"')
+    if name == "billing":
+        head.append(BILL)
     return "\n".join([*head, "", *offers, ""])
 
 
 def catalogue(upstream: Upstream) -> str:
     """For each behaviour B: `test/B` at provider `B` alone, and `pair/B` at `B` and then `second`.
 
-    Also `only/FORMAT` at providers that speak one format, and `off/model` whose key is not set.
+    Also `only/FORMAT` at providers that speak one format, `off/model` whose key is not set, and
+    `test/unpriced` whose price nobody knows.
     """
     rows = [
         provider(
@@ -46,6 +54,8 @@ def catalogue(upstream: Upstream) -> str:
     for form in ("mp3", "opus", "aac", "flac", "wav", "pcm"):
         one = offer(f"only/{form}", "15", formats=f'{{ {form} = "{form}" }}')
         rows.append(provider(f"only-{form}", upstream.address("chunked"), one))
+    unpriced = priced("test/unpriced", 'per = "unknown"')
+    rows.append(provider("unpriced", upstream.address("fine"), unpriced))
     refused = offer("test/refused", "15"), offer("pair/refused", "15")
     rows.append(provider("refused", "http://127.0.0.1:1/v1", *refused))
     rows.append(

@@ -218,6 +218,13 @@ async def cookie(x: Exchange) -> None:
     await x.send(200, TYPES[x.form], clip(x.form), "set-cookie: who=me; path=/")
 
 
+async def billing(x: Exchange) -> None:
+    """Good audio under the header lines that the request's own field `bill` lists."""
+    bill = x.heard.body.get("bill", [])
+    assert isinstance(bill, list)
+    await x.send(200, TYPES[x.form], clip(x.form), *bill)
+
+
 async def scripted(x: Exchange) -> None:
     """Whatever the request's own field `answer` says: status, kind, headers, body."""
     answer = x.heard.body["answer"]
@@ -260,6 +267,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "not-http": not_http,
     "wrong-chunk": wrong_chunk,
     "cookie": cookie,
+    "billing": billing,
     "scripted": scripted,
     "kept": fine,
     "bad-request": status(400),
