@@ -13,6 +13,7 @@ from litestar.types import ControllerRouterHandler
 
 import providers
 from gateway.access.callers import Callers
+from gateway.access.pepper import read_pepper
 from gateway.dispatch.job import Tools
 from gateway.dispatch.supervisor import Supervisor
 from gateway.endpoints import catalogue, generations, health, keys, speech, usage
@@ -104,6 +105,7 @@ async def running(
 ) -> AsyncGenerator[Gateway]:
     """The gateway between start and stop; what runs at the stop is settled first."""
     url = database_url(settings.database.url)
+    pepper = read_pepper(settings)
     writer = Writer(open_writing(url, checkpoints=True))
     reading = open_reading(url)
     client = providers.open_client()
@@ -113,12 +115,13 @@ async def running(
     tools = Tools(client, providers.speak, writer, standings, settings.deadlines, codecs)
     gateway = Gateway(
         routes=routes,
-        callers=Callers(reading),
+        callers=Callers(reading, pepper),
         supervisor=Supervisor(tools),
         standings=standings,
         tracing=tracing,
         writer=writer,
         reading=reading,
+        pepper=pepper,
         deadlines=settings.deadlines,
         default_policy=settings.defaults.policy,  # type: ignore[arg-type]  # create_app checked it
         public_catalogue=settings.server.public_catalogue or _is_loopback(settings.server.host),

@@ -80,6 +80,56 @@ class BudgetExceeded(GatewayError):
     should_retry = False
 
 
+class OfferRefused(BudgetExceeded):
+    """An offer that a budget does not let be asked; another one may still do."""
+
+
+class SoftLimit(GatewayError):
+    """A soft threshold would be passed, and a cheaper plan is at hand; callers never see it."""
+
+
+class RateLimited(GatewayError):
+    """Too many requests, characters or streams for now; `retry_after` tells when to come back."""
+
+    status = 429
+    type = "rate_limit_error"
+    error_type = "rate_limit_exceeded"
+
+
+class Conflict(GatewayError):
+    """A request with the same Idempotency-Key is still running."""
+
+    status = 409
+    type = "invalid_request_error"
+    error_type = "conflict"
+
+
+class Mismatch(GatewayError):
+    """The same Idempotency-Key came with another body."""
+
+    status = 422
+    type = "invalid_request_error"
+    error_type = "idempotency_mismatch"
+    should_retry = False
+
+
+class Replay(GatewayError):
+    """The Idempotency-Key's request has ended; its audio answers. Callers never see it."""
+
+    def __init__(self, generation_id: str) -> None:
+        super().__init__("this request was answered before")
+        self.generation_id = generation_id
+
+
+class Gone(GatewayError):
+    """The request was answered and charged once, and its audio is kept no longer."""
+
+    status = 410
+    type = "invalid_request_error"
+    error_type = "gone"
+    should_retry = False
+
+
 class Forbidden(GatewayError):
     """The key is good and may not do this."""
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from gateway.access.pepper import read_pepper
 from gateway.metering.database import DatabaseError, database_url, open_writing
 from gateway.settings import Settings, shipped
 
@@ -18,7 +19,7 @@ def migrate(settings: Settings, *, check_only: bool = False) -> tuple[str | None
     """
     url = database_url(settings.database.url)
     try:
-        return _migrate(url, check_only=check_only)
+        return _migrate(url, read_pepper(settings), check_only=check_only)
     except ModuleNotFoundError as error:
         raise DatabaseError(f"{error.name} is missing: install voxroute[postgres]") from None
     except (SQLAlchemyError, OSError) as error:
@@ -26,7 +27,7 @@ def migrate(settings: Settings, *, check_only: bool = False) -> tuple[str | None
         raise DatabaseError(f"database {shown} cannot be used: {reason}") from None
 
 
-def _migrate(url: URL, *, check_only: bool) -> tuple[str | None, str]:
+def _migrate(url: URL, pepper: bytes, *, check_only: bool) -> tuple[str | None, str]:
     scripts = shipped("migrations").resolve()
     head = max(file.name.partition("_")[0] for file in scripts.glob("versions/*.py"))
     engine = open_writing(url, checkpoints=False)
@@ -40,7 +41,7 @@ def _migrate(url: URL, *, check_only: bool) -> tuple[str | None, str]:
                         f"the database is at {before or 'nothing'} and needs {head}: "
                         "run `gateway migrate`"
                     )
-                _upgrade(connection, scripts)
+                _upgrade(connection, scripts, pepper)
     finally:
         engine.dispose()
     return before, head
@@ -53,7 +54,7 @@ def _revision(connection: Connection) -> str | None:
     return found
 
 
-def _upgrade(connection: Connection, scripts: Path) -> None:
+def _upgrade(connection: Connection, scripts: Path, pepper: bytes) -> None:
     # Alembic takes longer to import than the rest of a start takes: only who needs it waits for it.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
@@ -61,6 +62,7 @@ def _upgrade(connection: Connection, scripts: Path) -> None:
     config = Config()
     config.set_main_option("script_location", str(scripts))
     config.attributes["connection"] = connection
+    config.attributes["pepper"] = pepper
     command.upgrade(config, "head")
 
 

@@ -19,14 +19,15 @@ from granian.server.embed import Server
 from litestar import Litestar
 from sqlalchemy import func, select
 
-from gateway.access.keys import MANAGE, SPEAK, key_hash, label, new_key, plausible
+from gateway.access.keys import MANAGE, SPEAK, label, new_id, new_key, plausible
+from gateway.access.pepper import keyed_hash
 from gateway.app import create_app, read_routes
 from gateway.endpoints.state import Gateway
 from gateway.engine import EngineKeeper
 from gateway.metering.operations import CreateKey
 from gateway.migrating import migrate
 from gateway.settings import Settings, SettingsError, read_settings
-from gateway.tables import api_key
+from gateway.tables import api_key, secret
 from providers import CatalogError
 
 log = logging.getLogger(__name__)
@@ -120,7 +121,8 @@ async def first_key(settings: Settings, gateway: Gateway) -> str | None:
     async with gateway.reading.connect() as connection:
         made = (await connection.execute(managing)).scalar_one()
         given = settings.admin_key
-        wanted = select(api_key.c.hash).where(api_key.c.hash == key_hash(given or ""))
+        hashed = keyed_hash(gateway.pepper, given or "")
+        wanted = select(secret.c.hash).where(secret.c.hash == hashed)
         known = (await connection.execute(wanted)).one_or_none()
     if made and (given is None or known is not None):
         return None
@@ -129,7 +131,9 @@ async def first_key(settings: Settings, gateway: Gateway) -> str | None:
     key = given or new_key()
     now = int(time.time() * 1000)
     scopes = f"{SPEAK} {MANAGE}"
-    await gateway.writer.submit(CreateKey(key_hash(key), "admin", label(key), scopes, now))
+    hashed = keyed_hash(gateway.pepper, key)
+    admin = CreateKey(new_id(), hashed, "admin", label(key), scopes, now, actor="first start")
+    await gateway.writer.submit(admin)
     if given is not None:
         return None
     _write_secret(settings.data / "admin.key", key)

@@ -19,8 +19,8 @@ Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 # Spellings of design.md section 8 that do not follow GATEWAY_<SECTION>_<FIELD>.
 _SHORT = {"GATEWAY_HOST": "GATEWAY_SERVER_HOST", "GATEWAY_PORT": "GATEWAY_SERVER_PORT"}
-SHORTEST_ADMIN_KEY = 32
-LONGEST_ADMIN_KEY = 512
+SHORTEST_SECRET = 32
+LONGEST_SECRET = 512
 _WEAK = {"changeme", "password", "secret", "admin", "default", "example", "sk-1234"}
 
 
@@ -94,6 +94,7 @@ class Settings:
     aliases: Mapping[str, str] = field(default_factory=dict)
     catalog_files: tuple[Path, ...] = ()
     admin_key: str | None = field(default=None, repr=False)
+    key_pepper: str | None = field(default=None, repr=False)
 
 
 _SECTIONS = {
@@ -132,7 +133,8 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         defaults=_section(file, tables, "defaults", Defaults, environ),
         aliases=MappingProxyType(_aliases(file, tables)),
         catalog_files=(config / "providers.toml", *extra),
-        admin_key=_admin_key(environ.get("GATEWAY_ADMIN_KEY")),
+        admin_key=_secret("GATEWAY_ADMIN_KEY", environ),
+        key_pepper=_secret("GATEWAY_KEY_PEPPER", environ),
     )
 
 
@@ -187,21 +189,24 @@ def _aliases(file: Path, tables: Mapping[str, object]) -> dict[str, str]:
     return aliases
 
 
-def _admin_key(key: str | None) -> str | None:
-    if not key:
+def _secret(variable: str, environ: Mapping[str, str]) -> str | None:
+    """A secret of the operator's own; a known or short one is refused."""
+    secret = environ.get(variable)
+    if not secret:
         return None
-    letters = key.lower()
-    if len(key) > LONGEST_ADMIN_KEY or not (key.isascii() and key.isprintable()) or " " in key:
+    letters = secret.lower()
+    plain = secret.isascii() and secret.isprintable() and " " not in secret
+    if len(secret) > LONGEST_SECRET or not plain:
         raise SettingsError(
-            f"GATEWAY_ADMIN_KEY must be at most {LONGEST_ADMIN_KEY} plain characters without spaces"
+            f"{variable} must be at most {LONGEST_SECRET} plain characters without spaces"
         )
     if (
-        len(key) < SHORTEST_ADMIN_KEY
-        or len(set(key)) < SHORTEST_ADMIN_KEY // 4
-        or key in (key + key)[1:-1]  # the same few letters over and over
+        len(secret) < SHORTEST_SECRET
+        or len(set(secret)) < SHORTEST_SECRET // 4
+        or secret in (secret + secret)[1:-1]  # the same few letters over and over
         or any(letters.startswith(word) for word in _WEAK)
     ):
         raise SettingsError(
-            f"GATEWAY_ADMIN_KEY must be {SHORTEST_ADMIN_KEY} characters or more and not guessable"
+            f"{variable} must be {SHORTEST_SECRET} characters or more and not guessable"
         )
-    return key
+    return secret

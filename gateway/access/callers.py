@@ -11,9 +11,10 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.access.keys import Caller, key_hash, plausible
+from gateway.access.keys import Caller, plausible
+from gateway.access.pepper import keyed_hash
 from gateway.errors import Forbidden, MeteringUnavailable, Unauthenticated
-from gateway.tables import api_key
+from gateway.tables import api_key, secret
 
 REMEMBERED_SECONDS = 1.0
 PATIENCE_SECONDS = 3.0
@@ -30,8 +31,9 @@ class _Remembered:
 class Callers:
     """Accepts keys."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, pepper: bytes) -> None:
         self._engine = engine
+        self._pepper = pepper
         self._remembered: dict[str, _Remembered] = {}
 
     async def accept(self, authorization: str | None, scope: str | None = None) -> Caller:
@@ -50,13 +52,19 @@ class Callers:
         return remembered.caller
 
     async def _look_up(self, key: str) -> Caller:
-        wanted = select(
-            api_key.c.hash,
-            api_key.c.name,
-            api_key.c.scopes,
-            api_key.c.disabled,
-            api_key.c.expires_ms,
-        ).where(api_key.c.hash == key_hash(key))
+        wanted = (
+            select(
+                api_key.c.hash,
+                api_key.c.name,
+                api_key.c.scopes,
+                api_key.c.disabled,
+                api_key.c.expires_ms,
+                secret.c.expires_ms.label("secret_expires_ms"),
+            )
+            .join(secret, secret.c.key_hash == api_key.c.hash)
+            .where(secret.c.hash == keyed_hash(self._pepper, key))
+            .where(api_key.c.deleted_ms.is_(None))
+        )
         try:
             async with asyncio.timeout(PATIENCE_SECONDS), self._engine.connect() as connection:
                 row = (await connection.execute(wanted)).one_or_none()
@@ -67,8 +75,10 @@ class Callers:
             raise Unauthenticated("this API key is not known")
         if row.disabled:
             raise Unauthenticated("this API key is disabled")
-        if row.expires_ms is not None and row.expires_ms <= time.time() * 1000:
-            raise Unauthenticated("this API key has expired")
+        now_ms = time.time() * 1000
+        for expires_ms in (row.expires_ms, row.secret_expires_ms):
+            if expires_ms is not None and expires_ms <= now_ms:
+                raise Unauthenticated("this API key has expired")
         return Caller(row.hash, row.name, frozenset(row.scopes.split()))
 
 

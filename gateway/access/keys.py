@@ -1,10 +1,9 @@
-"""API keys: how one is made, recognised and named. Only the SHA-256 of a key is ever stored.
+"""API keys: how one is made, recognised and named. Only a keyed hash of a key is ever stored.
 
 A key is `vox_` + 44 base62 characters (261 bits) + a CRC-32 in base62, so that a mistyped key is
 refused before the database is asked and secret scanners can tell a real one (GitHub's design).
 """
 
-import hashlib
 import re
 import secrets
 import zlib
@@ -32,9 +31,9 @@ def new_key() -> str:
     return PREFIX + secret + _check(secret)
 
 
-def key_hash(key: str) -> str:
-    """The key's public id and its only trace at rest; 261 random bits need no slow hash."""
-    return hashlib.sha256(key.encode()).hexdigest()
+def new_id() -> str:
+    """A key's public id, which tells nothing of the key and outlives its secrets."""
+    return secrets.token_hex(32)
 
 
 def label(key: str) -> str:

@@ -12,6 +12,7 @@ import click
 from sqlalchemy import RowMapping
 
 from gateway.access.keys import new_key
+from gateway.access.pepper import read_pepper
 from gateway.command.printing import EXAMPLE, as_json_option, err, out, print_json, print_table
 from gateway.endpoints.keys import NewKey, new_key_operation, told
 from gateway.errors import GatewayError
@@ -85,7 +86,7 @@ def disable(which: str, as_json: bool) -> None:  # noqa: FBT001
 
 async def _create(key: str, wanted: NewKey) -> dict[str, Any]:
     try:
-        operation = new_key_operation(key, wanted)
+        operation = new_key_operation(key, read_pepper(read_settings()), wanted)
     except GatewayError as error:
         raise click.UsageError(error.message) from None
     async with _ledger() as writer:
@@ -102,7 +103,9 @@ async def _disable(which: str) -> dict[str, Any]:
     row, spent = found[0]
     now = int(time.time() * 1000)
     async with _ledger() as writer:
-        await writer.submit(ChangeKey(row["hash"], row["name"], True, now, row["limit_nano"]))
+        await writer.submit(
+            ChangeKey(row["hash"], row["name"], True, now, row["expires_ms"], row["scopes"])
+        )
     return told(row, spent) | {"disabled": True}
 
 

@@ -16,7 +16,7 @@ from tenacity.wait import wait_random_exponential
 from gateway.audio.formats import BrokenAudio, Format, Sound
 from gateway.audio.length import Meter
 from gateway.audio.transcode import passes_untouched, transcode
-from gateway.dispatch.costs import NOTHING, cost_of, posted
+from gateway.dispatch.costs import NOTHING, cost_of
 from gateway.dispatch.first_audio import Heard, first_audio
 from gateway.dispatch.job import Job, Tools
 from gateway.dispatch.outlet import Abandoned, Head, Outlet
@@ -80,10 +80,6 @@ class Attempts:
         if self.choice is None or self._heard is None:
             return NOTHING
         return self._cost(self.choice, self._heard)
-
-    def cost_nano(self) -> int:
-        """The same as the ledger takes it: never above what is held for it."""
-        return 0 if self.choice is None else posted(self.cost(), self.choice)
 
     async def run(self) -> None:
         """Speak; raises Abandoned, or what the caller is to be told."""
@@ -206,9 +202,8 @@ class Attempts:
         owed = sum(result.liability_nano for result in self.results)
         more = max(0, owed + choice.hold_nano - self._held_nano)
         intent = intent_of(choice, seq)
-        opening = self._job.opening
         try:
-            await self._tools.writer.submit(Extend(opening.id, opening.key_hash, more, intent))
+            await self._tools.writer.submit(Extend(self._job.opening.id, more, intent))
         except GatewayError:
             raise self._told(self._errors[-1][1]) from None
         self._held_nano += more
@@ -267,6 +262,7 @@ class Attempts:
             http_status=failed.status if failed else 200 if opened is not None else None,
             error_type=failed.kind if failed else None,
             upstream_id=heard.upstream_id,
+            billed_units=heard.billed_units,
         )
         self.results.append(result)
         self.steps.append(attempt_step(choice, result, started, now))
@@ -274,7 +270,7 @@ class Attempts:
             self.steps.append(Step("first audio", started, opened))
 
     def _liability(self, choice: Choice, heard: Heard) -> int:
-        return posted(self._cost(choice, heard), choice)
+        return self._cost(choice, heard).nano or 0
 
     def _cost(self, choice: Choice, heard: Heard) -> Cost:
         return cost_of(choice, self._job.speech, heard, self.seconds, whole=self.whole)

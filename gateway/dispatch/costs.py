@@ -1,8 +1,9 @@
-"""Costs: what an attempt came to, from what was heard of it; and how much of that is posted."""
+"""Costs: what an attempt came to, from what was heard of it."""
 
 from dataclasses import replace
 
 from gateway.dispatch.first_audio import Heard
+from gateway.metering.operations import Flag
 from gateway.metering.prices import Cost, actual
 from gateway.routing.plan import Choice
 from providers import Speech
@@ -26,6 +27,13 @@ def cost_of(choice: Choice, speech: Speech, heard: Heard, seconds: float, *, who
     return replace(cost, nano=choice.bound_nano, units=None)
 
 
-def posted(cost: Cost, choice: Choice) -> int:
-    """A cost as the ledger takes it today: nothing beyond what was held for it."""
-    return choice.hold_nano if cost.nano is None else min(cost.nano, choice.hold_nano)
+def flags_of(cost: Cost) -> tuple[Flag, ...]:
+    """What is remarkable about a cost."""
+    flags: list[Flag] = []
+    if cost.nano is None:
+        flags.append("unpriced")
+    if cost.drift:
+        flags.append("drift")
+    if cost.malformed:
+        flags.append("malformed_bill")
+    return tuple(flags)

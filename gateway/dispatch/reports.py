@@ -18,7 +18,8 @@ def intent_of(choice: Choice, seq: int) -> Intent:
         model=choice.offer.model,
         voice=choice.voice,
         started_ms=int(time.time() * 1000),
-        nano=choice.hold_nano,
+        nano=choice.bound_nano,
+        price=choice.offer.price.version,
     )
 
 

@@ -5,6 +5,7 @@ import logging
 import time
 
 from gateway.dispatch.attempts import Attempts
+from gateway.dispatch.costs import flags_of
 from gateway.dispatch.job import Job, Tools
 from gateway.dispatch.outlet import Abandoned, Outlet
 from gateway.dispatch.reports import intent_of
@@ -135,7 +136,7 @@ class Supervisor:
     async def _settle(self, job: Job, closing: Closing, instead: Operation | None = None) -> None:
         """Write the end down; a database that is away is asked again, for half a minute."""
         opening = job.opening
-        resolve = Resolve(opening.id, opening.key_hash, int(time.time() * 1000), closing)
+        resolve = Resolve(opening.id, closing)
         for _ in range(SETTLE_TRIES):
             try:
                 await self._tools.writer.submit(instead or resolve)
@@ -151,7 +152,7 @@ class Supervisor:
 def _closing(job: Job, attempts: Attempts, outlet: Outlet, error: GatewayError | None) -> Closing:
     """Who pays (design.md section 10): in full once audio has left, unless we broke the clip."""
     pays = outlet.delivered and (error is None or isinstance(error, ClientLeft))
-    choice = attempts.choice
+    choice, cost = attempts.choice, attempts.cost()
     last = attempts.results[-1] if attempts.results else None
     return Closing(
         status="settled" if pays else "voided",
@@ -162,12 +163,13 @@ def _closing(job: Job, attempts: Attempts, outlet: Outlet, error: GatewayError |
         provider=choice.offer.provider if choice else None,
         voice=choice.voice if choice else None,
         upstream_id=last.upstream_id if last else None,
-        cost_nano=attempts.cost_nano() if pays else 0,
+        cost_nano=(cost.nano or 0) if pays else 0,
         charged_characters=job.opening.characters if pays else 0,
         audio_ms=round(attempts.seconds * 1000),
         first_audio_ms=attempts.first_audio_ms,
         cancelled=isinstance(error, ClientLeft),
         attempts=tuple(attempts.results),
+        flags=flags_of(cost),
     )
 
 

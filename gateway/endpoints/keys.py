@@ -11,14 +11,16 @@ from litestar.params import Parameter
 from msgspec import UNSET, Meta, UnsetType
 from sqlalchemy import RowMapping
 
-from gateway.access.keys import MANAGE, key_hash, label, new_key
+from gateway.access.keys import MANAGE, label, new_id, new_key
+from gateway.access.pepper import keyed_hash
 from gateway.endpoints.decoding import decode
 from gateway.endpoints.paths import both
 from gateway.endpoints.state import Gateway, gateway_of
 from gateway.errors import InvalidRequest, NotFound
 from gateway.metering import usage
-from gateway.metering.operations import ChangeKey, CreateKey
+from gateway.metering.operations import Budget, ChangeKey, CreateKey
 from gateway.metering.prices import NANO_PER_USD
+from gateway.metering.scopes import scope_of
 
 MOST_USD = 9 * 10**9
 Plain = Request[Any, Any, Any]
@@ -93,8 +95,9 @@ async def create_key(request: Plain) -> dict[str, Any]:
     gateway = await _managing(request)
     wanted = decode(await request.body(), _new_key)
     key = new_key()
-    await gateway.writer.submit(new_key_operation(key, wanted))
-    row, spent = await _key(gateway, key_hash(key))
+    operation = new_key_operation(key, gateway.pepper, wanted)
+    await gateway.writer.submit(operation)
+    row, spent = await _key(gateway, operation.hash)
     return {"data": told(row, spent), "key": key}
 
 
@@ -111,9 +114,9 @@ async def change_key(request: Plain, hash_: str) -> dict[str, Any]:
     gateway = await _managing(request)
     change = decode(await request.body(), _key_change)
     row, _ = await _key(gateway, hash_)
-    limit_nano = row["limit_nano"]
+    budgets: tuple[Budget, ...] = ()
     if change.limit is not UNSET:
-        limit_nano = nano(change.limit)
+        budgets = (Budget(scope_of(hash_), "total", limit_nano=nano(change.limit)),)
     if change.limit_reset not in {UNSET, None}:
         raise _no_reset()
     await gateway.writer.submit(
@@ -122,27 +125,31 @@ async def change_key(request: Plain, hash_: str) -> dict[str, Any]:
             name=row["name"] if change.name is UNSET else change.name,
             disabled=row["disabled"] if change.disabled is UNSET else change.disabled,
             updated_ms=int(time.time() * 1000),
-            limit_nano=limit_nano,
+            expires_ms=row["expires_ms"],
+            scopes=row["scopes"],
+            budgets=budgets,
         )
     )
     return {"data": told(*await _key(gateway, hash_))}
 
 
-def new_key_operation(key: str, wanted: NewKey) -> CreateKey:
+def new_key_operation(key: str, pepper: bytes, wanted: NewKey) -> CreateKey:
     """The ledger's operation that makes `key` as `wanted`."""
     if wanted.limit_reset is not None:
         raise _no_reset()
     expires = wanted.expires_at
     if expires is not None and expires.tzinfo is None:
         expires = expires.replace(tzinfo=UTC)
+    id_ = new_id()
     return CreateKey(
-        hash=key_hash(key),
+        hash=id_,
+        secret=keyed_hash(pepper, key),
         name=wanted.name,
         label=label(key),
         scopes=" ".join(dict.fromkeys(wanted.scopes)),
         created_ms=int(time.time() * 1000),
         expires_ms=int(expires.timestamp() * 1000) if expires else None,
-        limit_nano=nano(wanted.limit),
+        budgets=(Budget(scope_of(id_), "total", limit_nano=nano(wanted.limit)),),
     )
 
 

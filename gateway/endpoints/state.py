@@ -39,6 +39,7 @@ class Gateway:
     tracing: Tracing
     writer: Writer
     reading: AsyncEngine
+    pepper: bytes
     deadlines: Deadlines
     default_policy: Policy
     public_catalogue: bool

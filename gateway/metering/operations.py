@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from gateway.metering.scopes import Period
+
 Status = Literal["settled", "voided"]
 Outcome = Literal["done", "failed", "abandoned"]
+Flag = Literal["over_hold", "drift", "late", "recovered", "unpriced", "malformed_bill"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +19,10 @@ class Intent:
     model: str
     voice: str
     started_ms: int
-    nano: int
-    """The most it can cost."""
+    nano: int | None
+    """The most it can cost; None when its price is not known."""
+    price: str | None = None
+    """The version of the price that it is made at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class Opening:
     streamed: bool
     characters: int
     plan: str
+    task: str | None = None
     user: str | None = None
     session_id: str | None = None
     app: str | None = None
@@ -53,6 +59,7 @@ class AttemptResult:
     http_status: int | None = None
     error_type: str | None = None
     upstream_id: str | None = None
+    billed_units: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,17 @@ class Closing:
     first_audio_ms: int | None = None
     cancelled: bool = False
     attempts: tuple[AttemptResult, ...] = ()
+    flags: tuple[Flag, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An Idempotency-Key and what it stands for."""
+
+    token: str
+    fingerprint: str
+    lifetime_ms: int
+    """How long it is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +100,9 @@ class Hold:
     opening: Opening
     nano: int
     intent: Intent
+    claim: Claim | None = None
+    may_downgrade: bool = False
+    """Refuse with SoftLimit rather than pass a soft threshold: there is a cheaper plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +110,6 @@ class Extend:
     """Write down a further attempt's intent, and hold what it may cost beyond the hold."""
 
     generation_id: str
-    key_hash: str
     more_nano: int
     intent: Intent
 
@@ -99,8 +119,6 @@ class Resolve:
     """Settle or void a hold. Carried out once; a repeat changes nothing."""
 
     generation_id: str
-    key_hash: str
-    ended_ms: int
     closing: Closing
 
 
@@ -113,27 +131,92 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Lose:
+    """The holds of a dead gateway: money stays counted, characters are not charged."""
+
+    generation_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """End what stayed unknown by the operator's rule: keep the money, or give it back."""
+
+    generation_ids: tuple[str, ...]
+    keep: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """This gateway lives. The first beat makes its row."""
+
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Gateways that hold nothing any more: their rows go."""
+
+    instances: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a scope may use in each period; None: no limit. Money in nano-USD."""
+
+    scope: str
+    period: Period
+    limit_nano: int | None = None
+    soft_nano: int | None = None
+    limit_characters: int | None = None
+    soft_characters: int | None = None
+    limit_requests: int | None = None
+    limit_streams: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetBudgets:
+    """New budgets, all or none; of one scope each, replacing what that period had."""
+
+    budgets: tuple[Budget, ...]
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
 class CreateKey:
-    """A new key with its balance; the columns of its row."""
+    """A new key with its first secret and its budgets; the columns of its row."""
 
     hash: str
+    secret: str
+    """The secret's keyed hash."""
     name: str
     label: str
     scopes: str
     created_ms: int
     expires_ms: int | None = None
-    limit_nano: int | None = None
+    project: str = "default"
+    allowed: str | None = None
+    default_task: str | None = None
+    budgets: tuple[Budget, ...] = ()
+    actor: str = "operator"
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeKey:
-    """A key's new name, state and limit, all of them."""
+    """A key's new values, all of them, and the budgets that change with it."""
 
     key_hash: str
     name: str
     disabled: bool
     updated_ms: int
-    limit_nano: int | None
+    expires_ms: int | None = None
+    scopes: str = "speak"
+    allowed: str | None = None
+    default_task: str | None = None
+    budgets: tuple[Budget, ...] = ()
+    actor: str = "operator"
 
 
-Operation = Hold | Extend | Resolve | Record | CreateKey | ChangeKey
+Request = Hold | Extend | Resolve | Record
+Recovery = Lose | Judge | Beat | Leave
+Administration = SetBudgets | CreateKey | ChangeKey
+Operation = Request | Recovery | Administration

@@ -1,146 +1,254 @@
-"""The ledger's SQL: written with SQLAlchemy, compiled once per database, run on the bare driver.
+"""Every statement of the ledger, in one database's SQL."""
 
-Compiling at every call costs more than the statements themselves on the path of each request.
-"""
+from sqlalchemy import Dialect, select, text
+from sqlalchemy.sql import ClauseElement
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from gateway.metering.operations import AttemptResult, Opening
+from gateway.metering.sql import Compiler
+from gateway.tables import (
+    api_key,
+    attempt,
+    audit,
+    balance,
+    budget,
+    claim,
+    entry,
+    generation,
+    instance,
+    project,
+    rollup,
+    secret,
+)
 
-from sqlalchemy import Dialect, bindparam, insert, literal_column, select, update
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.sql import Executable
-
-from gateway.tables import api_key, attempt, balance, entry, generation
-
-Row = dict[str, Any]
-
-
-class Cursor(Protocol):
-    """What sqlite3's and psycopg's cursors have in common."""
-
-    @property
-    def description(self) -> Sequence[Sequence[Any]] | None: ...
-    def execute(self, sql: str, parameters: Mapping[str, Any], /) -> object: ...
-    def executemany(self, sql: str, parameters: Sequence[Mapping[str, Any]], /) -> object: ...
-    def fetchone(self) -> Sequence[Any] | None: ...
-
-
-class Statements:
-    """Every statement of the ledger in one dialect's SQL, with named parameters."""
-
-    def __init__(self, dialect: Dialect) -> None:
-        self._dialect = _named(dialect)
-        money = (balance.c.limit_nano, balance.c.posted_nano, balance.c.held_nano)
-        characters = (balance.c.posted_characters, balance.c.held_characters)
-        self.lock_balance = self._sql(
-            select(balance.c.scope, api_key.c.disabled, api_key.c.expires_ms, *money, *characters)
-            .select_from(balance)
-            .join(api_key, balance.c.scope == literal_column("'key:'").concat(api_key.c.hash))
-            .where(balance.c.scope == bindparam("scope"))
-            .with_for_update(of=balance)
-        )
-        self.update_balance = self._sql(
-            update(balance)
-            .where(balance.c.scope == bindparam("scope"))
-            .values(
-                _bound(
-                    "limit_nano",
-                    "posted_nano",
-                    "held_nano",
-                    "posted_characters",
-                    "held_characters",
-                )
-            )
-        )
-        self.insert_key = self._sql(insert(api_key))
-        self.insert_balance = self._sql(insert(balance))
-        self.change_key = self._sql(
-            update(api_key)
-            .where(api_key.c.hash == bindparam("key_hash"))
-            .values(_bound("name", "disabled", "updated_ms"))
-        )
-        self.insert_generation = self._sql(insert(generation))
-        self.insert_attempt = self._sql(
-            insert(attempt).values(
-                _bound("generation_id", "seq", "provider", "model", "voice", "started_ms")
-                | {"outcome": literal_column("'intent'"), "liability_nano": literal_column("0")}
-            )
-        )
-        self.insert_entry = self._sql(insert(entry))
-        held = (generation.c.id == bindparam("generation_id")) & (
-            generation.c.status == literal_column("'held'")
-        )
-        self.extend_generation = self._sql(
-            update(generation)
-            .where(held)
-            .values(hold_nano=generation.c.hold_nano + bindparam("more_nano"))
-            .returning(generation.c.hold_nano)
-        )
-        self.resolve_generation = self._sql(
-            update(generation)
-            .where(held)
-            .values(_bound(*_CLOSED))
-            .returning(generation.c.hold_nano, generation.c.hold_characters)
-        )
-        self.end_attempt = self._sql(
-            update(attempt)
-            .where(attempt.c.generation_id == bindparam("generation_id"))
-            .where(attempt.c.seq == bindparam("seq"))
-            .values(_bound(*_ENDED))
-        )
-
-    def one(self, cursor: Cursor, sql: str, values: Row) -> Row | None:
-        cursor.execute(sql, values)
-        row = cursor.fetchone()
-        if row is None or cursor.description is None:
-            return None
-        return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
-
-    def many(self, cursor: Cursor, sql: str, rows: Sequence[Row]) -> None:
-        if len(rows) == 1:
-            cursor.execute(sql, rows[0])
-        elif rows:
-            cursor.executemany(sql, rows)
-
-    def _sql(self, statement: Executable) -> str:
-        compiled = statement.compile(  # type: ignore[attr-defined]  # every Executable here is a ClauseElement
-            dialect=self._dialect, compile_kwargs={"render_postcompile": True}
-        )
-        return str(compiled)
-
-
-def _named(dialect: Dialect) -> Dialect:
-    """SQLite's driver takes :name as well as ?; psycopg has named parameters of its own."""
-    return sqlite.dialect(paramstyle="named") if dialect.name == "sqlite" else dialect
-
-
-def _bound(*names: str) -> dict[str, Any]:
-    return {name: bindparam(name) for name in names}
-
-
-_CLOSED = (
+OPENING = Opening.__slots__
+HELD = (*OPENING, "project", "at_ms", "instance", "hold_nano", "hold_characters")
+CLOSING = (
     "status",
     "http_status",
+    "duration_ms",
     "error_type",
     "model",
     "provider",
     "voice",
     "upstream_id",
+    "cost_nano",
     "charged_characters",
+    "audio_ms",
+    "first_audio_ms",
+    "cancelled",
+)
+CLOSED = (*CLOSING, "liability_nano", "fallbacks", "flags")
+RECLASSIFIED = ("status", "error_type", "provider", "cost_nano", "liability_nano", "flags")
+INTENT = (
+    "generation_id",
+    "seq",
+    "provider",
+    "model",
+    "voice",
+    "started_ms",
+    "bound_nano",
+    "price",
+)
+ENDED = AttemptResult.__slots__[1:]  # all but seq; outcome and liability come first
+COUNTERS = (
+    "limit_nano",
+    "limit_characters",
+    "posted_nano",
+    "held_nano",
+    "over_nano",
+    "posted_characters",
+    "held_characters",
+    "over_characters",
+    "requests",
+    "streams",
+)
+USE = (
+    "requests",
+    "characters",
     "cost_nano",
     "liability_nano",
     "audio_ms",
-    "first_audio_ms",
-    "duration_ms",
+    "errors",
     "fallbacks",
-    "cancelled",
+    "cache_hits",
 )
-_ENDED = (
-    "outcome",
-    "http_status",
-    "error_type",
-    "latency_ms",
-    "first_audio_ms",
-    "upstream_id",
+_CHOSEN = ("expires_ms", "allowed", "default_task")
+BALANCE = ("id", "scope", "period", "start_ms", *COUNTERS)
+_NOTHING = dict.fromkeys(("charged_characters", "cost_nano", "liability_nano"), "0")
+_NOT_YET = _NOTHING | {"audio_ms": "0", "fallbacks": "0"}
+
+
+class Statements:
+    """What the ledger says to its database."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        sql = self.sql = Compiler(dialect)
+        false = "0" if sql.sqlite else "false"
+        # Reading, in the order in which a batch locks: budgets, claims, generations, balances.
+        self.lock_budgets = "" if sql.sqlite else "LOCK TABLE budget IN ACCESS EXCLUSIVE MODE"
+        self.now = sql.read(_now(sqlite=sql.sqlite))
+        self.claims = sql.read(
+            select(claim.c.id, claim.c.generation_id, claim.c.fingerprint, claim.c.created_ms)
+            .where(claim.c.id.in_(sql.listed("ids")))
+            .order_by(claim.c.id)
+            .with_for_update(),
+            "ids",
+        )
+        self.statuses = sql.read(
+            select(generation.c.id, generation.c.status).where(
+                generation.c.id.in_(sql.listed("ids"))
+            ),
+            "ids",
+        )
+        self.generations = sql.read(
+            select(*(generation.c[name] for name in GENERATION), project.c.organisation)
+            .join(project, project.c.id == generation.c.project)
+            .where(generation.c.id.in_(sql.listed("ids")))
+            .order_by(generation.c.id)
+            .with_for_update(of=generation),
+            "ids",
+        )
+        self.attempts = sql.read(
+            select(*(attempt.c[name] for name in ATTEMPT))
+            .where(attempt.c.generation_id.in_(sql.listed("ids")))
+            .order_by(attempt.c.generation_id, attempt.c.seq),
+            "ids",
+        )
+        self.keys = sql.read(
+            select(*(api_key.c[name] for name in KEY), project.c.organisation)
+            .join(project, project.c.id == api_key.c.project)
+            .where(api_key.c.hash.in_(sql.listed("hashes"))),
+            "hashes",
+        )
+        self.budgets = sql.read(
+            select(*budget.c)
+            .where(budget.c.scope.in_(sql.listed("scopes")))
+            .order_by(budget.c.scope, budget.c.period),
+            "scopes",
+        )
+        self.balances = sql.read(
+            select(*(balance.c[name] for name in BALANCE))
+            .where(balance.c.id.in_(sql.listed("ids")))
+            .order_by(balance.c.id)
+            .with_for_update(),
+            "ids",
+        )
+        # Writing.
+        self.hold = sql.insert(
+            generation,
+            HELD,
+            {"status": "'held'", "cancelled": false, "cache_hit": false, **_NOT_YET},
+        )
+        self.record = sql.insert(
+            generation,
+            (*OPENING, "project", "at_ms", *CLOSED),
+            {"hold_nano": "0", "hold_characters": "0", "cache_hit": false},
+        )
+        self.intend = sql.insert(attempt, INTENT, {"outcome": "'intent'", "liability_nano": "0"})
+        self.enter = sql.insert(entry, [each.name for each in entry.c], {})
+        self.extend = sql.update(generation, ("id",), ("hold_nano",))
+        self.close = sql.update(generation, ("id",), CLOSED)
+        self.reclassify = sql.update(generation, ("id",), RECLASSIFIED)
+        self.end_attempt = sql.update(attempt, ("generation_id", "seq"), ENDED)
+        self.claim = sql.insert(claim, ("id", "generation_id", "fingerprint", "created_ms"), {})
+        self.claim_again = sql.update(
+            claim, ("id",), ("generation_id", "fingerprint", "created_ms")
+        )
+        self.open_balance = sql.insert_missing(balance, BALANCE)
+        self.update_balance = sql.update(balance, ("id",), COUNTERS)
+        self.add_use = sql.add_up(rollup, [each.name for each in rollup.c], USE)
+        # Administration.
+        self.insert_key = sql.insert(
+            api_key,
+            ("hash", "project", "name", "label", "scopes", "created_ms", *_CHOSEN),
+            {"disabled": false},
+        )
+        self.change_key = sql.update(
+            api_key,
+            ("hash",),
+            ("name", "disabled", "updated_ms", "scopes", *_CHOSEN),
+        )
+        self.insert_secret = sql.insert(
+            secret, ("hash", "key_hash", "created_ms", "expires_ms"), {}
+        )
+        self.set_budget = sql.replace(budget, [each.name for each in budget.c])
+        self.audit = sql.insert(
+            audit, ("at_ms", "actor", "action", "subject", "before", "after"), {}
+        )
+        # Instances.
+        self.beat = sql.add_up(instance, ("id", "started_ms", "beat"), ("beat",))
+        self.leave = sql.delete(instance, ("id",))
+        # What a scope has used in a period that is counted for the first time.
+        window = ("start", "end")
+        self.used = {
+            "key": sql.read(text(_USED + " AND g.key_hash = :name"), *window, "name"),
+            "project": sql.read(text(_USED + " AND g.project = :name"), *window, "name"),
+            "organisation": sql.read(text(_USED + _OF_ORGANISATION), *window, "name"),
+            "global": sql.read(text(_USED), *window),
+        }
+        self.owed = {
+            "provider": sql.read(text(_OWED + " AND a.provider = :name"), *window, "name"),
+            "global": sql.read(text(_OWED), *window),
+        }
+
+
+GENERATION = (
+    "id",
+    "key_hash",
+    "project",
+    "status",
+    "at_ms",
+    "characters",
+    "app",
+    "hold_nano",
+    "hold_characters",
+    "cost_nano",
+    "charged_characters",
     "liability_nano",
+    "model",
+    "provider",
+    "audio_ms",
+    "error_type",
+    "fallbacks",
+    "cache_hit",
+    "flags",
 )
+ATTEMPT = ("generation_id", "seq", "provider", "outcome", "bound_nano", "liability_nano")
+KEY = ("hash", "project", "disabled", "expires_ms", "deleted_ms")
+
+
+def _now(*, sqlite: bool) -> ClauseElement:
+    """The database's clock, in epoch milliseconds."""
+    if sqlite:
+        return text("SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)")
+    return text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)")
+
+
+# Charges, characters, requests and streams of the requests within [start, end).
+_USED = """
+SELECT coalesce(sum(CASE WHEN g.status = 'held' THEN 0 ELSE g.cost_nano END), 0),
+  coalesce(sum(CASE WHEN g.status = 'held' THEN g.hold_nano ELSE 0 END), 0),
+  coalesce(sum(CASE WHEN g.status <> 'held' AND g.cost_nano > g.hold_nano
+    THEN g.cost_nano - g.hold_nano ELSE 0 END), 0),
+  coalesce(sum(CASE WHEN g.status = 'held' THEN 0 ELSE g.charged_characters END), 0),
+  coalesce(sum(CASE WHEN g.status = 'held' THEN g.hold_characters ELSE 0 END), 0),
+  coalesce(sum(CASE WHEN g.flags LIKE '%late%' THEN g.charged_characters ELSE 0 END), 0),
+  count(*),
+  coalesce(sum(CASE WHEN g.status = 'held' THEN 1 ELSE 0 END), 0)
+FROM generation g
+WHERE g.instance IS NOT NULL AND g.at_ms >= :start AND g.at_ms < :end"""
+_OF_ORGANISATION = " AND g.project IN (SELECT id FROM project WHERE organisation = :name)"
+# The same of what the attempts of those requests may owe.
+_OWED = """
+SELECT coalesce(sum(CASE WHEN g.status = 'held' THEN 0 ELSE a.liability_nano END), 0),
+  coalesce(sum(CASE WHEN g.status = 'held' THEN coalesce(a.bound_nano, 0) ELSE 0 END), 0),
+  coalesce(sum(CASE WHEN g.status <> 'held' AND a.liability_nano > coalesce(a.bound_nano, 0)
+    THEN a.liability_nano - coalesce(a.bound_nano, 0) ELSE 0 END), 0),
+  coalesce(sum(CASE WHEN g.status <> 'held' AND (a.liability_nano > 0 OR a.outcome = 'done')
+    THEN g.characters ELSE 0 END), 0),
+  coalesce(sum(CASE WHEN g.status = 'held' THEN g.characters ELSE 0 END), 0),
+  0,
+  count(*),
+  coalesce(sum(CASE WHEN g.status = 'held' THEN 1 ELSE 0 END), 0)
+FROM attempt a JOIN generation g ON g.id = a.generation_id
+WHERE g.at_ms >= :start AND g.at_ms < :end"""

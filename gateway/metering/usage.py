@@ -126,7 +126,8 @@ async def keys(
     wanted = (
         select(api_key, balance)
         .select_from(api_key)
-        .join(balance, balance.c.scope == "key:" + api_key.c.hash)
+        .join(balance, balance.c.id == "key:" + api_key.c.hash + "|total|0")
+        .where(api_key.c.deleted_ms.is_(None))
         .order_by(api_key.c.created_ms.desc(), api_key.c.hash)
         .offset(offset)
         .limit(limit)

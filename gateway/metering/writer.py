@@ -1,6 +1,8 @@
-"""The writer: one thread, one connection, one durable commit for everything that waits (D6).
+"""The writer: one durable commit for everything that waits (D6), in threads of its own.
 
-Each operation is handed over as a value and answered by a future. A batch that meets a bad
+SQLite has one thread, with the only connection that writes; PostgreSQL has two, so that one batch
+is decided while the other is made durable. All operations of a request go to the same thread, in
+their order. Each is handed over as a value and answered by a future. A batch that meets a bad
 operation is rolled back and its operations run one by one, so that the bad one fails alone; one
 that meets an absent database fails as a whole, so that nobody waits for others' patience.
 """
@@ -8,63 +10,98 @@ that meets an absent database fails as a whole, so that nobody waits for others'
 import asyncio
 import logging
 import queue
+import secrets
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from zlib import crc32
 
 from sqlalchemy import Engine, PoolProxiedConnection
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.errors import GatewayError, InDoubt, MeteringUnavailable
-from gateway.metering.ledger import Answer, Batch
-from gateway.metering.operations import Operation, Resolve
-from gateway.metering.statements import Cursor, Statements
+from gateway.metering.books import Books
+from gateway.metering.ledger import Answer, carry_out
+from gateway.metering.operations import Extend, Hold, Operation, Record, Resolve
+from gateway.metering.sql import Cursor
+from gateway.metering.statements import Statements
 
 LARGEST_BATCH = 512
-LINGER_SECONDS = 0.02
+POSTGRES_THREADS = 2
+LINGER_SECONDS = 0.003
 PATIENCE_SECONDS = 6.0
 """How long an operation may wait; longer than the database's own time limits."""
+PATIENCE_STEP = 0.25
+DEADLOCK_TRIES = 3
+_RING_STATES = {"40001", "40P01"}
+"""SQLSTATEs of a transaction that PostgreSQL broke off because of others; it may be repeated."""
 _AWAY = "the ledger's database does not answer"
 log = logging.getLogger(__name__)
 
 Waiting = tuple[Operation, "asyncio.Future[Answer]"]
+Lane = queue.SimpleQueue[Waiting | None]
 
 
 class Writer:
-    """Carries operations out, in order, durably. `engine` must be its own."""
+    """Carries operations out durably, those of one request in order."""
 
     def __init__(self, engine: Engine, patience: float = PATIENCE_SECONDS) -> None:
         self._engine = engine
         self.patience = patience
-        self._statements = Statements(engine.dialect)
-        self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self.instance = secrets.token_hex(8)
+        """Whose holds these are."""
         self._loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
-        self._thread.start()
+        self._pending: deque[tuple[float, asyncio.Future[Answer]]] = deque()
+        self._impatient: asyncio.TimerHandle | None = None
+        statements = Statements(engine.dialect)
+        threads = 1 if engine.dialect.name == "sqlite" else POSTGRES_THREADS
+        self._lanes: list[Lane] = [queue.SimpleQueue() for _ in range(threads)]
+        self._threads = [
+            threading.Thread(
+                target=self._run,
+                args=(lane, _Session(engine, statements, self.instance)),
+                name=f"ledger-writer-{number}",
+                daemon=True,
+            )
+            for number, lane in enumerate(self._lanes)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     async def submit(self, operation: Operation) -> bool:
         """True once it is durable, False if it had been resolved before; raises its refusal."""
         future: asyncio.Future[Answer] = self._loop.create_future()
-        patience = self._loop.call_later(self.patience, _give_up, future)
-        self._queue.put((operation, future))
-        try:
-            answer = await future
-        finally:
-            patience.cancel()
+        self._pending.append((self._loop.time() + self.patience, future))
+        if self._impatient is None:
+            self._impatient = self._loop.call_later(PATIENCE_STEP, self._give_up)
+        self._lanes[_lane(operation, len(self._lanes))].put((operation, future))
+        answer = await future
         if isinstance(answer, GatewayError):
             raise answer
         return answer
 
     async def close(self) -> None:
-        """Carry out what still waits, then end the thread."""
-        self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
+        """Carry out what still waits, then end the threads."""
+        for lane in self._lanes:
+            lane.put(None)
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
+        if self._impatient is not None:
+            self._impatient.cancel()
         self._engine.dispose()
 
-    def _run(self) -> None:
-        session = _Session(self._engine, self._statements)
-        while batch := self._next_batch():
+    def _give_up(self) -> None:
+        """Answer whoever has waited too long; the database may or may not have done it."""
+        now, pending = self._loop.time(), self._pending
+        while pending and (pending[0][1].done() or pending[0][0] <= now):
+            _deliver([pending.popleft()[1]], [InDoubt(_AWAY, retry_after=2)])
+        again = self._loop.call_later(PATIENCE_STEP, self._give_up) if pending else None
+        self._impatient = again
+
+    def _run(self, lane: Lane, session: "_Session") -> None:
+        while batch := _next_batch(lane):
             awaited = [each for each in batch if not each[1].done()]
             operations = [operation for operation, _ in awaited]
             answers = session.carry_out(operations) if operations else []
@@ -72,29 +109,29 @@ class Writer:
             self._loop.call_soon_threadsafe(_deliver, futures, answers)
         session.close()
 
-    def _next_batch(self) -> list[Waiting]:
-        """What waits now; empty when it is time to end.
 
-        An end of a request can wait a little for the next one's hold: one commit serves both, and
-        the next hold does not have to wait for the last settle.
-        """
-        batch: list[Waiting] = []
-        until: float | None = None
-        while len(batch) < LARGEST_BATCH:
-            try:
-                waiting = self._queue.get(timeout=_left(until))
-            except queue.Empty:
-                break
-            if waiting is None:
-                if batch:
-                    self._queue.put(None)
-                break
-            batch.append(waiting)
-            if not isinstance(waiting[0], Resolve):
-                until = 0.0
-            elif until is None:
-                until = time.monotonic() + LINGER_SECONDS
-        return batch
+def _next_batch(lane: Lane) -> list[Waiting]:
+    """What waits now; empty when it is time to end.
+
+    Ends of requests wait a moment for one another and for the next holds: one commit serves all.
+    """
+    batch: list[Waiting] = []
+    until: float | None = None
+    while len(batch) < LARGEST_BATCH:
+        try:
+            waiting = lane.get(timeout=_left(until))
+        except queue.Empty:
+            break
+        if waiting is None:
+            if batch:
+                lane.put(None)
+            break
+        batch.append(waiting)
+        if not isinstance(waiting[0], Resolve):
+            until = 0.0
+        elif until is None:
+            until = time.monotonic() + LINGER_SECONDS
+    return batch
 
 
 def _left(until: float | None) -> float | None:
@@ -102,23 +139,40 @@ def _left(until: float | None) -> float | None:
     return None if until is None else max(0.0, until - time.monotonic())
 
 
+def _lane(operation: Operation, lanes: int) -> int:
+    """The thread that carries out everything of one request; whatever else is done by the first."""
+    if lanes == 1:
+        return 0
+    match operation:
+        case Hold() | Record():
+            id_ = operation.opening.id
+        case Extend() | Resolve():
+            id_ = operation.generation_id
+        case _:
+            return 0
+    return crc32(id_.encode()) % lanes
+
+
 class _CommitFailed(Exception):
     """The connection was lost in the commit, so nobody knows whether it took place."""
 
 
 class _Session:
-    """The writer's connection, opened when needed and opened anew after it failed."""
+    """A writer's connection, opened when needed and opened anew after it failed."""
 
-    def __init__(self, engine: Engine, statements: Statements) -> None:
+    def __init__(self, engine: Engine, statements: Statements, instance: str) -> None:
         self._engine = engine
         self._statements = statements
+        self._instance = instance
         self._sqlite = engine.dialect.name == "sqlite"
         self._connection: PoolProxiedConnection | None = None
 
     def carry_out(self, operations: Sequence[Operation]) -> list[Answer]:
+        if len(operations) > 1 and any(not isinstance(each, _Batched) for each in operations):
+            return self._one_by_one(operations)
         reused = self._connection is not None
         try:
-            return self._commit(operations)
+            return self._commit_unless_in_a_ring(operations)
         except self._away as error:
             lost = reused and self._is_lost(error)
             self.close()
@@ -133,7 +187,7 @@ class _Session:
             # Whatever is wrong with one operation, this thread must live: all requests wait for it.
             self.close()
             if len(operations) > 1:
-                return [self.carry_out([operation])[0] for operation in operations]
+                return self._one_by_one(operations)
             log.exception("the ledger cannot carry this out: %s", type(operations[0]).__name__)
             return [GatewayError("the gateway itself failed; the request is not charged")]
 
@@ -144,6 +198,9 @@ class _Session:
                 self._connection.rollback()
             self._connection.invalidate()
             self._connection = None
+
+    def _one_by_one(self, operations: Sequence[Operation]) -> list[Answer]:
+        return [self.carry_out([operation])[0] for operation in operations]
 
     @property
     def _away(self) -> tuple[type[Exception], ...]:
@@ -158,12 +215,23 @@ class _Session:
             return False
         return dialect.is_disconnect(error, self._connection.dbapi_connection, None)
 
+    def _commit_unless_in_a_ring(self, operations: Sequence[Operation]) -> list[Answer]:
+        """Batches of other gateways may have waited for this one as it did for them."""
+        for _ in range(DEADLOCK_TRIES - 1):
+            try:
+                return self._commit(operations)
+            except self._engine.dialect.loaded_dbapi.OperationalError as error:
+                if getattr(error, "sqlstate", None) not in _RING_STATES or not self._connection:
+                    raise
+                self._connection.rollback()
+        return self._commit(operations)
+
     def _commit(self, operations: Sequence[Operation]) -> list[Answer]:
         connection = self._connection = self._connection or self._engine.raw_connection()
         cursor: Cursor = connection.cursor()
         if self._sqlite:
-            cursor.execute("BEGIN IMMEDIATE", {})
-        answers = Batch(cursor, self._statements, operations).run()
+            cursor.execute("BEGIN IMMEDIATE", ())
+        answers = carry_out(Books(cursor, self._statements, self._instance), operations)
         try:
             connection.commit()
         except self._away as error:
@@ -171,8 +239,8 @@ class _Session:
         return answers
 
 
-def _give_up(future: "asyncio.Future[Answer]") -> None:
-    _deliver([future], [InDoubt(_AWAY, retry_after=2)])
+_Batched = Hold | Extend | Resolve | Record
+"""What shares a transaction; the rest reads what these have written, and runs alone."""
 
 
 def _deliver(futures: Sequence["asyncio.Future[Answer]"], answers: Sequence[Answer]) -> None:

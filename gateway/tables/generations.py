@@ -11,6 +11,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 from gateway.tables.metadata import metadata
@@ -22,9 +23,19 @@ generation = Table(
     Column("request_id", String(64), nullable=False),
     Column("trace_id", String(32), nullable=False),
     Column("key_hash", String(64), ForeignKey("api_key.hash"), nullable=False),
+    Column("project", String(64), nullable=False, server_default="default"),
     Column("status", String(10), nullable=False),
-    Column("created_ms", BigInteger, nullable=False),
+    Column("created_ms", BigInteger, nullable=False, comment="by the gateway's clock"),
+    Column(
+        "at_ms",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="by the database's clock: what decides its periods",
+    ),
+    Column("instance", String(40), comment="who holds it; null: nothing was ever held"),
     Column("requested_model", String(200), nullable=False),
+    Column("task", String(100)),
     Column("format", String(8), nullable=False),
     Column("streamed", Boolean, nullable=False, comment="answered as server-sent events"),
     Column("characters", BigInteger, nullable=False, comment="code points as received"),
@@ -43,18 +54,26 @@ generation = Table(
     Column("provider", String(64)),
     Column("voice", String(200)),
     Column("upstream_id", String(200)),
-    Column("charged_characters", BigInteger, nullable=False, default=0),
-    Column("cost_nano", BigInteger, nullable=False, default=0),
-    Column("liability_nano", BigInteger, nullable=False, default=0),
-    Column("audio_ms", BigInteger, nullable=False, default=0),
+    Column("charged_characters", BigInteger, nullable=False),
+    Column("cost_nano", BigInteger, nullable=False),
+    Column("liability_nano", BigInteger, nullable=False),
+    Column("audio_ms", BigInteger, nullable=False),
     Column("first_audio_ms", BigInteger),
     Column("duration_ms", BigInteger),
-    Column("fallbacks", Integer, nullable=False, default=0),
-    Column("cancelled", Boolean, nullable=False, default=False),
-    Column("cache_hit", Boolean, nullable=False, default=False),
+    Column("fallbacks", Integer, nullable=False),
+    Column("cancelled", Boolean, nullable=False),
+    Column("cache_hit", Boolean, nullable=False),
+    Column("flags", String(100), comment="over_hold drift late recovered unpriced malformed_bill"),
     CheckConstraint("status IN ('held', 'settled', 'voided', 'unknown')", "known_status"),
-    Index(None, "key_hash", "created_ms"),
-    Index(None, "created_ms"),
+    Index(None, "key_hash", "at_ms"),
+    Index(None, "at_ms"),
+    Index(
+        "ix_generation_open",
+        "status",
+        "instance",
+        sqlite_where=text("status IN ('held', 'unknown')"),
+        postgresql_where=text("status IN ('held', 'unknown')"),
+    ),
 )
 
 attempt = Table(
@@ -66,23 +85,46 @@ attempt = Table(
     Column("model", String(200), nullable=False),
     Column("voice", String(200), nullable=False),
     Column("started_ms", BigInteger, nullable=False),
-    Column("outcome", String(10), nullable=False, comment="intent done failed abandoned"),
+    Column("bound_nano", BigInteger, comment="the most it can cost; null: its price is not known"),
+    Column("price", String(40), comment="the version of the price that it was made at"),
+    Column("outcome", String(10), nullable=False, comment="intent done failed abandoned unknown"),
     Column("http_status", Integer),
     Column("error_type", String(40)),
     Column("latency_ms", BigInteger),
     Column("first_audio_ms", BigInteger),
     Column("upstream_id", String(200)),
-    Column("liability_nano", BigInteger, nullable=False, default=0),
+    Column("billed_units", BigInteger, comment="the provider's own count, when it gives one"),
+    Column("liability_nano", BigInteger, nullable=False),
 )
 
+# Nothing here is ever changed; a correction is a further row of kind adjust.
 entry = Table(
     "entry",
     metadata,
     Column("generation_id", String(64), ForeignKey("generation.id"), primary_key=True),
     Column("ledger", String(10), primary_key=True, comment="charge or liability"),
-    Column("kind", String(10), primary_key=True, comment="hold settle void"),
-    Column("seq", Integer, primary_key=True),
+    Column("kind", String(10), primary_key=True, comment="hold settle void unknown adjust"),
+    Column("seq", Integer, primary_key=True, comment="the attempt's, for hold and liability"),
     Column("created_ms", BigInteger, nullable=False),
     Column("nano", BigInteger, nullable=False),
     Column("characters", BigInteger, nullable=False),
+)
+
+price = Table(
+    "price",
+    metadata,
+    Column("version", String(40), primary_key=True),
+    Column("offer", String(200), primary_key=True, comment="provider:model"),
+    Column("terms", Text, nullable=False, comment="JSON"),
+    Column("seen_ms", BigInteger, nullable=False),
+)
+
+# Which request an Idempotency-Key stands for.
+claim = Table(
+    "claim",
+    metadata,
+    Column("id", String(330), primary_key=True, comment="<key hash>:<Idempotency-Key>"),
+    Column("generation_id", String(64), ForeignKey("generation.id"), nullable=False),
+    Column("fingerprint", String(64), nullable=False, comment="of the body, keyed"),
+    Column("created_ms", BigInteger, nullable=False),
 )

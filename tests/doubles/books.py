@@ -69,7 +69,7 @@ class Books:
             return [dict(row) for row in connection.execute(text(sql), values).mappings()]
 
     def balance(self, key_hash: str) -> Mapping[str, object]:
-        [row] = self.ask("SELECT * FROM balance WHERE scope = :scope", scope=f"key:{key_hash}")
+        [row] = self.ask("SELECT * FROM balance WHERE id = :id", id=f"key:{key_hash}|total|0")
         return row
 
     def charged(self, key_hash: str) -> tuple[int, int]:
@@ -77,7 +77,7 @@ class Books:
         [row] = self.ask(
             "SELECT coalesce(sum(e.nano), 0) AS nano, coalesce(sum(e.characters), 0) AS characters "
             "FROM entry e JOIN generation g ON g.id = e.generation_id "
-            "WHERE g.key_hash = :hash AND e.ledger = 'charge' AND e.kind IN ('settle', 'void')",
+            "WHERE g.key_hash = :hash AND e.ledger = 'charge' AND e.kind <> 'hold'",
             hash=key_hash,
         )
         return int(str(row["nano"])), int(str(row["characters"]))

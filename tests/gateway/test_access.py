@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.access.keys import ALPHABET, PREFIX, key_hash, label, new_key, plausible
+from gateway.access.keys import ALPHABET, PREFIX, label, new_key, plausible
+from gateway.access.pepper import keyed_hash
 
 
 def test_a_new_key_has_its_shape_and_is_like_no_other() -> None:
@@ -64,8 +65,9 @@ def test_a_key_with_something_after_it_is_no_key() -> None:
 
 def test_only_the_hash_of_a_key_is_kept() -> None:
     key = new_key()
-    assert key_hash(key) == hashlib.sha256(key.encode()).hexdigest()
-    assert key[4:] not in key_hash(key)
+    assert keyed_hash(b"one", key) != keyed_hash(b"another", key)
+    assert hashlib.sha256(key.encode()).hexdigest() != keyed_hash(b"one", key)
+    assert key[4:] not in keyed_hash(b"one", key)
 
 
 def test_a_label_shows_eight_letters_of_fifty() -> None:

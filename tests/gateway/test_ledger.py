@@ -13,6 +13,7 @@ from gateway.errors import BudgetExceeded, GatewayError, Unauthenticated
 from gateway.metering.database import database_url, open_writing
 from gateway.metering.operations import (
     AttemptResult,
+    Budget,
     ChangeKey,
     Closing,
     CreateKey,
@@ -39,7 +40,10 @@ class Ledger:
     key: str
 
     async def make_key(self, limit_nano: int | None) -> None:
-        await self.writer.submit(CreateKey(self.key, "k", "k", "speak", 0, None, limit_nano))
+        budget = Budget(f"key:{self.key}", "total", limit_nano)
+        await self.writer.submit(
+            CreateKey(self.key, secrets.token_hex(32), "k", "k", "speak", 0, budgets=(budget,))
+        )
 
     def opening(self, characters: int = 10) -> Opening:
         return Opening(
@@ -61,7 +65,7 @@ class Ledger:
         return opening.id
 
     async def end(self, generation_id: str, closing: Closing) -> bool:
-        return await self.writer.submit(Resolve(generation_id, self.key, 2, closing))
+        return await self.writer.submit(Resolve(generation_id, closing))
 
     def balance(self) -> tuple[int, int, int, int]:
         wanted = select(
@@ -69,7 +73,7 @@ class Ledger:
             balance.c.held_nano,
             balance.c.posted_characters,
             balance.c.held_characters,
-        ).where(balance.c.scope == f"key:{self.key}")
+        ).where(balance.c.id == f"key:{self.key}|total|0")
         with self.engine.connect() as connection:
             row = connection.execute(wanted).one()
             return tuple(row)  # type: ignore[return-value]  # four integers
@@ -118,6 +122,7 @@ async def test_a_hold_sets_aside_and_a_settle_posts(ledger: Ledger) -> None:
     assert ledger.entries() == {
         ("charge", "hold"): 700,
         ("charge", "settle"): 400,
+        ("liability", "hold"): 700,
         ("liability", "settle"): 450,
     }
 
@@ -138,11 +143,19 @@ async def test_a_second_settle_changes_nothing(ledger: Ledger) -> None:
     assert ledger.balance() == (400, 0, 10, 0)
 
 
-async def test_a_key_never_pays_more_than_was_held(ledger: Ledger) -> None:
+async def test_what_a_provider_bills_beyond_the_hold_is_posted_and_flagged(ledger: Ledger) -> None:
     await ledger.make_key(1000)
     held = await ledger.hold(700)
-    await ledger.end(held, settled(900))
-    assert ledger.balance()[0] == 700
+    await ledger.end(held, settled(1200))
+    assert ledger.balance()[0] == 1200
+    entries = ledger.entries()
+    assert (entries["charge", "settle"], entries["charge", "adjust"]) == (700, 500)
+    with ledger.engine.connect() as connection:
+        flags = connection.execute(select(generation.c.flags).where(generation.c.id == held))
+        assert flags.scalar() == "over_hold"
+    await ledger.hold(300)
+    with pytest.raises(BudgetExceeded):
+        await ledger.hold(1)
 
 
 async def test_holds_together_never_pass_the_limit(ledger: Ledger) -> None:
@@ -166,9 +179,9 @@ async def test_what_is_given_back_can_be_held_again(ledger: Ledger) -> None:
 async def test_a_further_attempt_enlarges_the_hold_or_is_refused(ledger: Ledger) -> None:
     await ledger.make_key(1000)
     held = await ledger.hold(600)
-    assert await ledger.writer.submit(Extend(held, ledger.key, 300, intent(2, 900)))
+    assert await ledger.writer.submit(Extend(held, 300, intent(2, 900)))
     with pytest.raises(BudgetExceeded):
-        await ledger.writer.submit(Extend(held, ledger.key, 300, intent(3, 900)))
+        await ledger.writer.submit(Extend(held, 300, intent(3, 900)))
     assert ledger.balance()[1] == 900
     with ledger.engine.connect() as connection:
         assert connection.execute(select(func.count()).select_from(attempt)).scalar() == 2
@@ -178,13 +191,13 @@ async def test_an_ended_request_cannot_be_extended(ledger: Ledger) -> None:
     await ledger.make_key(1000)
     held = await ledger.hold(600)
     await ledger.end(held, Closing("voided", 502, 5))
-    assert await ledger.writer.submit(Extend(held, ledger.key, 100, intent(2, 1))) is False
+    assert await ledger.writer.submit(Extend(held, 100, intent(2, 1))) is False
     assert ledger.balance() == (0, 0, 0, 0)
 
 
 async def test_a_disabled_key_holds_nothing(ledger: Ledger) -> None:
     await ledger.make_key(None)
-    await ledger.writer.submit(ChangeKey(ledger.key, "k", True, 1, None))
+    await ledger.writer.submit(ChangeKey(ledger.key, "k", True, 1))
     with pytest.raises(Unauthenticated, match="disabled"):
         await ledger.hold(1)
 
@@ -238,7 +251,7 @@ async def test_what_the_writer_was_given_is_done_before_it_closes(
     url = new_database("sqlite")
     migrate(Settings(config=tmp_path, data=tmp_path, database=Database(url)))
     writer = Writer(open_writing(database_url(url), checkpoints=True))
-    key = CreateKey(secrets.token_hex(32), "k", "k", "speak", 0)
+    key = CreateKey(secrets.token_hex(32), secrets.token_hex(32), "k", "k", "speak", 0)
     making = asyncio.ensure_future(writer.submit(key))
     await asyncio.sleep(0)
     await writer.close()
@@ -249,5 +262,5 @@ async def test_a_database_that_is_not_there_refuses(tmp_path: Path) -> None:
     url = database_url(f"sqlite:///{tmp_path}/none.db")
     writer = Writer(open_writing(url, checkpoints=True))
     with pytest.raises(GatewayError, match="does not answer"):
-        await writer.submit(CreateKey("h", "k", "k", "speak", 0))
+        await writer.submit(CreateKey("h", "s", "k", "k", "speak", 0))
     await writer.close()

@@ -22,7 +22,9 @@ from gateway.metering.operations import (
     Resolve,
 )
 from gateway.metering.writer import Writer
-from gateway.tables import generation, metadata
+from gateway.migrating import migrate
+from gateway.settings import Database, Settings
+from gateway.tables import generation
 
 KEY = "k" * 64
 
@@ -35,7 +37,7 @@ def hold(name: str, **more: Any) -> Hold:  # noqa: ANN401
 def settle(name: str) -> Resolve:
     done = AttemptResult(1, "done", 70, 5)
     closing = Closing("settled", 200, 5, cost_nano=70, charged_characters=10, attempts=(done,))
-    return Resolve(name, KEY, 2, closing)
+    return Resolve(name, closing)
 
 
 class Failing:
@@ -69,15 +71,15 @@ class FailingConnection:
 
 @pytest.fixture
 async def engine(tmp_path: Path) -> Failing:
-    engine = open_writing(database_url(f"sqlite:///{tmp_path}/g.db"), checkpoints=True)
-    metadata.create_all(engine)
-    return Failing(engine)
+    url = f"sqlite:///{tmp_path}/g.db"
+    migrate(Settings(config=tmp_path, data=tmp_path, database=Database(url)))
+    return Failing(open_writing(database_url(url), checkpoints=True))
 
 
 @pytest.fixture
 async def writer(engine: Failing) -> AsyncIterator[Writer]:
     writer = Writer(engine)  # type: ignore[arg-type]
-    await writer.submit(CreateKey(KEY, "n", "l", "speak", 1))
+    await writer.submit(CreateKey(KEY, KEY, "n", "l", "speak", 1))
     yield writer
     await writer.close()
 

@@ -1,0 +1,375 @@
+"""The books of one transaction: what a batch must know, read and locked, and what it will write.
+
+Everything is locked in one order - budgets, claims, generations, balances, each sorted - so that
+the batches of several gateways can wait for one another, and never in a ring.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from gateway.metering.balances import Balance
+from gateway.metering.operations import (
+    Budget,
+    ChangeKey,
+    Extend,
+    Hold,
+    Judge,
+    Lose,
+    Operation,
+    Record,
+    Resolve,
+    SetBudgets,
+)
+from gateway.metering.rollups import Rollups
+from gateway.metering.scopes import (
+    GLOBAL,
+    balance_id,
+    organisation_scope,
+    period_end,
+    period_start,
+    project_scope,
+    provider_scope,
+    scope_of,
+)
+from gateway.metering.sql import Cursor, Row, in_json
+from gateway.metering.statements import BALANCE, Statements
+
+FOR_EVER = 2**62
+_encode = msgspec.json.encode
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key's row as a hold needs it."""
+
+    hash: str
+    project: str
+    disabled: bool
+    expires_ms: int | None
+    deleted_ms: int | None
+    organisation: str
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """On whom its requests count, beside their providers."""
+        return _scopes(self.hash, self.project, self.organisation)
+
+
+@dataclass(slots=True)
+class Generation:
+    """An open generation's row; `status` and the sums move while the batch works on it."""
+
+    id: str
+    key_hash: str
+    project: str
+    status: str
+    at_ms: int
+    characters: int
+    app: str | None
+    hold_nano: int
+    hold_characters: int
+    cost_nano: int
+    charged_characters: int
+    liability_nano: int
+    model: str | None
+    provider: str | None
+    audio_ms: int
+    error_type: str | None
+    fallbacks: int
+    cache_hit: bool
+    flags: str | None
+    organisation: str
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        return _scopes(self.key_hash, self.project, self.organisation)
+
+
+@dataclass(slots=True)
+class Attempt:
+    """An attempt's row, as resolving needs it."""
+
+    generation_id: str
+    seq: int
+    provider: str
+    outcome: str
+    bound_nano: int | None
+    liability_nano: int
+
+
+@dataclass(slots=True)
+class Claimed:
+    """Whose request an Idempotency-Key stands for."""
+
+    id: str
+    generation_id: str
+    fingerprint: str
+    created_ms: int
+    status: str = "held"
+
+
+class Books:
+    """Read once for a whole batch; written once after all was decided."""
+
+    def __init__(self, cursor: Cursor, statements: Statements, instance: str) -> None:
+        self.cursor = cursor
+        self.statements = statements
+        self.instance = instance
+        self.now_ms = 0
+        self.claims: dict[str, Claimed] = {}
+        self.generations: dict[str, Generation] = {}
+        self.attempts: dict[str, dict[int, Attempt]] = {}
+        self.keys: dict[str, Key] = {}
+        self.budgets: dict[str, dict[str, Budget]] = {}
+        self.balances: dict[str, Balance] = {}
+        # What will be written, as rows of the statements' names.
+        self.held: list[Row] = []
+        self.recorded: list[Row] = []
+        self.intents: list[Row] = []
+        self.entries: list[Row] = []
+        self.extended: list[Row] = []
+        self.closed: list[Row] = []
+        self.reclassified: list[Row] = []
+        self.ended: list[Row] = []
+        self.claimed: list[Row] = []
+        self.claimed_again: list[Row] = []
+        self.rollups = Rollups()
+        self._touched: set[str] = set()
+
+    # Reading.
+
+    def open(self, operations: Sequence[Operation]) -> None:
+        """Read and lock everything that `operations` may touch."""
+        statements, cursor = self.statements, self.cursor
+        if statements.lock_budgets and any(_changes_budgets(each) for each in operations):
+            cursor.execute(statements.lock_budgets, ())
+        self.now_ms = int(statements.now.all(cursor)[0][0])
+        self._read_claims(_claims(operations))
+        self._read_generations(_generations(operations))
+        self._read_keys(_keys(operations))
+        wanted = self._wanted(operations)
+        self._read_budgets({scope for scope, _ in wanted})
+        self._read_balances(wanted)
+
+    def accounts(self, scopes: Iterable[str], at_ms: int) -> list[Balance]:
+        """The balances that something of `at_ms` counts on; each may be changed."""
+        found = []
+        for scope in scopes:
+            for period in self.budgets.get(scope, ()):
+                id_ = balance_id(scope, period, period_start(period, at_ms))  # type: ignore[arg-type]  # the table's CHECK
+                if (balance := self.balances.get(id_)) is not None:
+                    self._touched.add(id_)
+                    found.append(balance)
+        return found
+
+    def budget_of(self, balance: Balance) -> Budget:
+        return self.budgets[balance.scope][balance.period]
+
+    def _read_claims(self, ids: set[str]) -> None:
+        if not ids:
+            return
+        statements = self.statements
+        rows = statements.claims.all(self.cursor, in_json(ids))
+        found = [Claimed(*row) for row in rows]
+        stated = statements.statuses.all(self.cursor, in_json(c.generation_id for c in found))
+        statuses: dict[str, str] = dict(stated)  # type: ignore[arg-type]  # rows of two
+        for claimed in found:
+            claimed.status = statuses[claimed.generation_id]
+            self.claims[claimed.id] = claimed
+
+    def _read_generations(self, ids: set[str]) -> None:
+        if not ids:
+            return
+        listed = in_json(ids)
+        for row in self.statements.generations.all(self.cursor, listed):
+            self.generations[row[0]] = Generation(*row)
+        for row in self.statements.attempts.all(self.cursor, listed):
+            self.attempts.setdefault(row[0], {})[row[1]] = Attempt(*row)
+
+    def _read_keys(self, hashes: set[str]) -> None:
+        if hashes:
+            for row in self.statements.keys.all(self.cursor, in_json(hashes)):
+                self.keys[row[0]] = Key(*row)
+
+    def _wanted(self, operations: Sequence[Operation]) -> set[tuple[str, int]]:
+        """Every scope that is counted on, with the time that decides its periods."""
+        wanted: set[tuple[str, int]] = set()
+        for operation in operations:
+            match operation:
+                case Hold():
+                    if key := self.keys.get(operation.opening.key_hash):
+                        scopes = (*key.scopes, provider_scope(operation.intent.provider))
+                        wanted.update((scope, self.now_ms) for scope in scopes)
+                case Extend():
+                    if held := self.generations.get(operation.generation_id):
+                        scopes = (*held.scopes, provider_scope(operation.intent.provider))
+                        wanted.update((scope, held.at_ms) for scope in scopes)
+                case SetBudgets() | ChangeKey():
+                    wanted.update((each.scope, self.now_ms) for each in operation.budgets)
+        for id_, held in self.generations.items():
+            tried = {provider_scope(each.provider) for each in self.attempts.get(id_, {}).values()}
+            wanted.update((scope, held.at_ms) for scope in (*held.scopes, *tried))
+        return wanted
+
+    def _read_budgets(self, scopes: set[str]) -> None:
+        if scopes:
+            for row in self.statements.budgets.all(self.cursor, in_json(scopes)):
+                self.budgets.setdefault(row[0], {})[row[1]] = Budget(*row)
+
+    def _read_balances(self, wanted: set[tuple[str, int]]) -> None:
+        ids: dict[str, tuple[Budget, int]] = {}
+        for scope, at_ms in wanted:
+            for budget in self.budgets.get(scope, {}).values():
+                start = period_start(budget.period, at_ms)
+                ids[balance_id(scope, budget.period, start)] = (budget, start)
+        if not ids:
+            return
+        self._lock_balances(ids)
+        missing = sorted(ids.keys() - self.balances.keys())
+        for id_ in missing:
+            # What was used in a period before anybody counted counts, too.
+            self._open_balance(self.counted(*ids[id_]))
+        if missing:
+            self._lock_balances(ids)
+
+    def _lock_balances(self, ids: Iterable[str]) -> None:
+        for row in self.statements.balances.all(self.cursor, in_json(ids)):
+            self.balances[row[0]] = Balance(*row)
+
+    def _open_balance(self, balance: Balance) -> None:
+        row = tuple(getattr(balance, name) for name in BALANCE)
+        self.statements.open_balance.run(self.cursor, [row])
+
+    def counted(self, budget: Budget, start_ms: int) -> Balance:
+        """What the generations say that a scope has used in a period."""
+        end_ms = period_end(budget.period, start_ms) or FOR_EVER
+        kind, _, name = budget.scope.partition(":")
+        sums = self._sums(kind, (start_ms, end_ms, name) if name else (start_ms, end_ms))
+        return Balance(
+            balance_id(budget.scope, budget.period, start_ms),
+            budget.scope,
+            budget.period,
+            start_ms,
+            budget.limit_nano,
+            budget.limit_characters,
+            *(int(each) for each in sums),
+        )
+
+    def _sums(self, kind: str, values: tuple[object, ...]) -> Row:
+        """Money by the ledger that the scope is of; what is counted, by its requests."""
+        statements, cursor = self.statements, self.cursor
+        if kind == "provider":
+            return statements.owed["provider"].all(cursor, *values)[0]
+        used = statements.used[kind].all(cursor, *values)[0]
+        if kind != GLOBAL:
+            return used
+        return (*statements.owed[GLOBAL].all(cursor, *values)[0][:3], *used[3:])
+
+    # Writing.
+
+    def enter(  # noqa: PLR0913, PLR0917  # an entry has this many columns
+        self, generation_id: str, ledger: str, kind: str, seq: int, nano: int, characters: int
+    ) -> None:
+        self.entries.append((generation_id, ledger, kind, seq, self.now_ms, nano, characters))
+
+    def set_budget(self, budget: Budget, balance: Balance, *, new: bool) -> None:
+        """A budget and the running period's balance under it, which may be its first."""
+        row = tuple(getattr(budget, name) for name in Budget.__slots__)
+        self.statements.set_budget.run(self.cursor, [row])
+        if new:
+            self._open_balance(balance)
+        self.budgets.setdefault(budget.scope, {})[budget.period] = budget
+        self.balances[balance.id] = balance
+        self._touched.add(balance.id)
+
+    def audit(
+        self, actor: str, action: str, subject: str, before: object | None, after: object | None
+    ) -> None:
+        told = [None if each is None else _encode(each).decode() for each in (before, after)]
+        row = (self.now_ms, actor, action, subject, *told)
+        self.statements.audit.run(self.cursor, [row])
+
+    def beat(self, instance: str) -> None:
+        self.statements.beat.run(self.cursor, [(instance, self.now_ms, 1)])
+
+    def leave(self, instances: Sequence[str]) -> None:
+        self.statements.leave.run(self.cursor, [(each,) for each in instances])
+
+    def write(self) -> None:
+        """Write everything down, parents before children."""
+        cursor, to = self.cursor, self.statements
+        to.hold.run(cursor, self.held)
+        to.record.run(cursor, self.recorded)
+        to.intend.run(cursor, self.intents)
+        to.enter.run(cursor, self.entries)
+        to.extend.run(cursor, self.extended)
+        to.close.run(cursor, self.closed)
+        to.reclassify.run(cursor, self.reclassified)
+        to.end_attempt.run(cursor, self.ended)
+        to.claim.run(cursor, self.claimed)
+        to.claim_again.run(cursor, self.claimed_again)
+        to.update_balance.run(cursor, [_counters(self.balances[id_]) for id_ in self._touched])
+        to.add_use.run(cursor, self.rollups.rows())
+
+
+def _scopes(key_hash: str, project: str, organisation: str) -> tuple[str, ...]:
+    return (
+        scope_of(key_hash),
+        project_scope(project),
+        organisation_scope(organisation),
+        GLOBAL,
+    )
+
+
+def _changes_budgets(operation: Operation) -> bool:
+    return isinstance(operation, SetBudgets | ChangeKey) and bool(operation.budgets)
+
+
+def _claims(operations: Iterable[Operation]) -> set[str]:
+    return {
+        claim_id(each) for each in operations if isinstance(each, Hold) and each.claim is not None
+    }
+
+
+def claim_id(hold: Hold) -> str:
+    return f"{hold.opening.key_hash}:{hold.claim.token}" if hold.claim else ""
+
+
+def _generations(operations: Iterable[Operation]) -> set[str]:
+    ids: set[str] = set()
+    for operation in operations:
+        match operation:
+            case Extend() | Resolve():
+                ids.add(operation.generation_id)
+            case Lose() | Judge():
+                ids.update(operation.generation_ids)
+    return ids
+
+
+def _keys(operations: Iterable[Operation]) -> set[str]:
+    hashes: set[str] = set()
+    for operation in operations:
+        match operation:
+            case Hold() | Record():
+                hashes.add(operation.opening.key_hash)
+            case ChangeKey():
+                hashes.add(operation.key_hash)
+    return hashes
+
+
+def _counters(balance: Balance) -> Row:
+    return (
+        balance.limit_nano,
+        balance.limit_characters,
+        balance.posted_nano,
+        balance.held_nano,
+        balance.over_nano,
+        balance.posted_characters,
+        balance.held_characters,
+        balance.over_characters,
+        balance.requests,
+        balance.streams,
+        balance.id,
+    )
