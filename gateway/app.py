@@ -19,7 +19,9 @@ from gateway.dispatch.supervisor import Supervisor
 from gateway.endpoints import catalogue, generations, health, keys, speech, usage
 from gateway.endpoints.answers import exception_handlers
 from gateway.endpoints.state import Gateway, Routes
-from gateway.metering.database import database_url, open_reading, open_writing
+from gateway.metering.database import alone_on, database_url, open_reading, open_writing
+from gateway.metering.journal import Journal
+from gateway.metering.recovery import Recovery
 from gateway.metering.writer import Writer
 from gateway.routing.policies import Policy
 from gateway.routing.standings import Standings
@@ -50,9 +52,10 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
-        async with running(settings, routes, environ) as gateway:
-            app.state["gateway"] = gateway
-            yield
+        with alone_on(database_url(settings.database.url)):
+            async with running(settings, routes, environ) as gateway:
+                app.state["gateway"] = gateway
+                yield
 
     api: list[ControllerRouterHandler] = [
         speech.speak,
@@ -112,11 +115,14 @@ async def running(
     tracing = Tracing(environ)
     standings = Standings()
     codecs = ThreadPoolExecutor(CODEC_THREADS, "codec")
-    tools = Tools(client, providers.speak, writer, standings, settings.deadlines, codecs)
+    journal = Journal(settings.data / "journal", writer.instance)
+    tools = Tools(client, providers.speak, writer, journal, standings, settings.deadlines, codecs)
+    supervisor = Supervisor(tools)
+    recovery = Recovery(writer, reading, journal, settings.recovery, supervisor.running)
     gateway = Gateway(
         routes=routes,
         callers=Callers(reading, pepper),
-        supervisor=Supervisor(tools),
+        supervisor=supervisor,
         standings=standings,
         tracing=tracing,
         writer=writer,
@@ -127,10 +133,12 @@ async def running(
         public_catalogue=settings.server.public_catalogue or _is_loopback(settings.server.host),
     )
     try:
+        await recovery.start()
         yield gateway
     finally:
         gateway.draining = True
         await gateway.supervisor.drain(settings.server.drain_seconds)
+        await recovery.stop()
         await client.aclose()
         await writer.close()
         await reading.dispose()

@@ -24,6 +24,7 @@ from gateway.access.pepper import keyed_hash
 from gateway.app import create_app, read_routes
 from gateway.endpoints.state import Gateway
 from gateway.engine import EngineKeeper
+from gateway.metering.database import DatabaseError
 from gateway.metering.operations import CreateKey
 from gateway.migrating import migrate
 from gateway.settings import Settings, SettingsError, read_settings
@@ -53,6 +54,9 @@ async def _serve(settings: Settings, environ: Mapping[str, str]) -> None:
             gateway: Gateway = app.state["gateway"]
             key = await first_key(settings, gateway)
             await _listen(settings, environ, addresses, app, gateway, keeper, key)
+    except ExceptionGroup as group:  # the lifespan's; what an operator can mend is told alone
+        known, _ = group.split((DatabaseError, SettingsError))
+        raise known.exceptions[0] if known else group from None
     finally:
         if keeper is not None:
             await keeper.stop()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -74,6 +74,18 @@ class Deadlines:
 
 
 @dataclass(frozen=True, slots=True)
+class RecoveryRules:
+    """When a gateway counts as dead, and what becomes of the requests that it left."""
+
+    beat_seconds: Seconds = 2.0
+    dead_seconds: Seconds = 15.0
+    """For how long its beat must stand still."""
+    unknown: Literal["keep", "release"] = "keep"
+    """Whether money that may have been spent stays spent, once nobody has come back for it."""
+    unknown_hours: Annotated[float, Meta(gt=0, le=8760)] = 24.0
+
+
+@dataclass(frozen=True, slots=True)
 class Defaults:
     """What a request that does not say gets."""
 
@@ -90,6 +102,7 @@ class Settings:
     database: Database = Database()
     embedded_voice: EmbeddedVoice = EmbeddedVoice()
     deadlines: Deadlines = Deadlines()
+    recovery: RecoveryRules = RecoveryRules()
     defaults: Defaults = Defaults()
     aliases: Mapping[str, str] = field(default_factory=dict)
     catalog_files: tuple[Path, ...] = ()
@@ -102,6 +115,7 @@ _SECTIONS = {
     "database": Database,
     "embedded_voice": EmbeddedVoice,
     "deadlines": Deadlines,
+    "recovery": RecoveryRules,
     "defaults": Defaults,
 }
 
@@ -130,6 +144,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         database=_section(file, tables, "database", Database, environ),
         embedded_voice=_section(file, tables, "embedded_voice", EmbeddedVoice, environ),
         deadlines=_section(file, tables, "deadlines", Deadlines, environ),
+        recovery=_section(file, tables, "recovery", RecoveryRules, environ),
         defaults=_section(file, tables, "defaults", Defaults, environ),
         aliases=MappingProxyType(_aliases(file, tables)),
         catalog_files=(config / "providers.toml", *extra),

@@ -21,7 +21,7 @@ from gateway.dispatch.first_audio import Heard, first_audio
 from gateway.dispatch.job import Job, Tools
 from gateway.dispatch.outlet import Abandoned, Head, Outlet
 from gateway.dispatch.reports import attempt_step, intent_of, told
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, OfferRefused
 from gateway.metering.operations import AttemptResult, Extend, Outcome
 from gateway.metering.prices import Cost
 from gateway.routing.plan import Choice
@@ -108,9 +108,9 @@ class Attempts:
     # One attempt.
 
     async def _attempt(self, seq: int) -> None:
-        choice = self._job.plan.choices[self._at or 0]
         if seq > 1 and not self._outlet.abandoned:
-            await self._extend(seq, choice)
+            await self._extend(seq)
+        choice = self._job.plan.choices[self._at or 0]
         if self._outlet.abandoned:
             raise Abandoned
         started = time.monotonic()
@@ -197,16 +197,26 @@ class Attempts:
 
     # Between attempts.
 
-    async def _extend(self, seq: int, choice: Choice) -> None:
-        """Hold what one more attempt may cost beyond the hold; a refusal ends the trying."""
+    async def _extend(self, seq: int) -> None:
+        """Hold what one more attempt may cost beyond the hold; a refusal ends the trying.
+
+        An offer that a budget of its own refuses is passed over for the next.
+        """
+        at, choices = self._at or 0, self._job.plan.choices
         owed = sum(result.liability_nano for result in self.results)
-        more = max(0, owed + choice.hold_nano - self._held_nano)
-        intent = intent_of(choice, seq)
+        more = max(0, owed + choices[at].hold_nano - self._held_nano)
+        intent = intent_of(choices[at], seq)
         try:
             await self._tools.writer.submit(Extend(self._job.opening.id, more, intent))
+        except OfferRefused:
+            if at + 1 == len(choices):
+                raise self._told(self._errors[-1][1]) from None
+            self._at, self._repeated = at + 1, 0
+            await self._extend(seq)
         except GatewayError:
             raise self._told(self._errors[-1][1]) from None
-        self._held_nano += more
+        else:
+            self._held_nano += more
 
     def _worth_another(self, error: BaseException) -> bool:
         if not isinstance(error, ProviderError) or self._opened_at is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import providers
 from gateway.audio.formats import Sound
+from gateway.metering.journal import Journal
 from gateway.metering.operations import Opening
 from gateway.metering.writer import Writer
 from gateway.routing.plan import Plan
@@ -32,6 +33,9 @@ class Job:
     planned: float
     first_audio_by: float
     ends_by: float
+    cheaper: "Job | None" = None
+    """The same request as its task's downgrade rule has it, for when a soft threshold is passed."""
+    is_downgraded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class Tools:
     speak: providers.Wire
     """The providers' door."""
     writer: Writer
+    journal: Journal
     standings: Standings
     deadlines: Deadlines
     codecs: Executor

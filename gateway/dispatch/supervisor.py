@@ -3,18 +3,27 @@
 import asyncio
 import logging
 import time
+from dataclasses import replace
 
 from gateway.dispatch.attempts import Attempts
 from gateway.dispatch.costs import flags_of
 from gateway.dispatch.job import Job, Tools
 from gateway.dispatch.outlet import Abandoned, Outlet
 from gateway.dispatch.reports import intent_of
-from gateway.errors import ClientLeft, Draining, GatewayError, InDoubt, MeteringUnavailable
-from gateway.metering.operations import Closing, Hold, Operation, Record, Resolve
+from gateway.errors import (
+    ClientLeft,
+    Draining,
+    GatewayError,
+    InDoubt,
+    MeteringUnavailable,
+    OfferRefused,
+    SoftLimit,
+)
+from gateway.metering.operations import Closing, Hold, Record, Resolve
 from gateway.tracing import Attributes, Step
 
-SETTLE_TRIES = 60
-SETTLE_PAUSE_SECONDS = 0.5
+RECORD_TRIES = 20
+RECORD_PAUSE_SECONDS = 0.5
 SETTLE_SECONDS = 10.0
 """How long a stop waits for what it broke off to be settled."""
 log = logging.getLogger(__name__)
@@ -25,15 +34,19 @@ class Supervisor:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
-        self._running: dict[asyncio.Task[None], Outlet] = {}
+        self._running: dict[asyncio.Task[None], tuple[Job, Outlet]] = {}
         self._stopped = False
 
     def start(self, job: Job) -> Outlet:
         outlet = Outlet()
         task = asyncio.create_task(self._supervise(job, outlet))
-        self._running[task] = outlet
+        self._running[task] = (job, outlet)
         task.add_done_callback(self._forget)
         return outlet
+
+    def running(self) -> list[str]:
+        """The generations that are not yet ended."""
+        return [job.opening.id for job, _ in self._running.values()]
 
     async def refuse(self, job: Job, error: GatewayError) -> None:
         """Write down a request whose plan has no choice; nothing was held."""
@@ -53,7 +66,7 @@ class Supervisor:
         """Let what runs come to its end, for `seconds` at most; then break off and settle it."""
         await self._ended(seconds)
         self._stopped = True
-        for outlet in list(self._running.values()):
+        for _, outlet in list(self._running.values()):
             outlet.abandon()
         await self._ended(SETTLE_SECONDS)
         if self._running:
@@ -61,7 +74,7 @@ class Supervisor:
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         """Whatever ended a task early, its client is not left waiting."""
-        outlet = self._running.pop(task)
+        _, outlet = self._running.pop(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a request failed in the gateway itself", exc_info=error)
             outlet.close(GatewayError("the gateway itself failed"))
@@ -71,16 +84,13 @@ class Supervisor:
             await asyncio.wait(self._running, timeout=seconds)
 
     async def _supervise(self, job: Job, outlet: Outlet) -> None:
-        choice = job.plan.choices[0]
-        most = job.plan.hold_nano
-        hold = Hold(job.opening, most, intent_of(choice, 1))
         steps = [Step("plan", job.began, job.planned)]
         try:
-            await self._tools.writer.submit(hold)
+            job = await self._hold(job)
         except GatewayError as error:
             await self._refused(job, outlet, error, steps)
             return
-        held_at = time.monotonic()
+        held_at, most = time.monotonic(), job.plan.hold_nano
         steps.append(Step("hold", job.planned, held_at, {"voxroute.hold_nano_usd": most}))
         attempts = Attempts(job, outlet, self._tools, (held_at, most))
         failure = await self._run(attempts, outlet)
@@ -94,6 +104,29 @@ class Supervisor:
         }
         steps += [*attempts.steps, Step("settle", settling, settled, attributes)]
         job.trace.end(steps, _attributes(job, closing), closing.error_type)
+
+    async def _hold(self, job: Job) -> Job:
+        """Set aside what the plan may cost; the job as its budgets let it be done."""
+        if self._tools.journal.is_full:
+            raise MeteringUnavailable("too many requests wait to be settled", retry_after=5)
+        while True:
+            hold = Hold(
+                job.opening,
+                job.plan.hold_nano,
+                intent_of(job.plan.choices[0], 1),
+                may_downgrade=job.cheaper is not None,
+            )
+            try:
+                await self._tools.writer.submit(hold)
+            except SoftLimit:
+                assert job.cheaper is not None  # noqa: S101  # only then is it asked for
+                job = job.cheaper
+            except OfferRefused:
+                if len(job.plan.choices) == 1:
+                    raise
+                job = replace(job, plan=replace(job.plan, choices=job.plan.choices[1:]))
+            else:
+                return job
 
     async def _run(self, attempts: Attempts, outlet: Outlet) -> GatewayError | None:
         """Speak, and wait for the client to have it all; how it failed, if it did."""
@@ -129,24 +162,29 @@ class Supervisor:
             if isinstance(error, InDoubt):
                 await self._settle(job, closing)  # there may be a hold, which nobody will use
         else:
-            await self._settle(job, closing, Record(job.opening, closing))
+            await self._record(job, closing)
             outlet.close(error)
         job.trace.end(steps, _attributes(job, closing), error.error_type)
 
-    async def _settle(self, job: Job, closing: Closing, instead: Operation | None = None) -> None:
-        """Write the end down; a database that is away is asked again, for half a minute."""
-        opening = job.opening
-        resolve = Resolve(opening.id, closing)
-        for _ in range(SETTLE_TRIES):
+    async def _settle(self, job: Job, closing: Closing) -> None:
+        """Write the end down; where the database is away, in the journal, which is replayed."""
+        resolve = Resolve(job.opening.id, closing)
+        try:
+            await self._tools.writer.submit(resolve)
+        except MeteringUnavailable:
+            await asyncio.to_thread(self._tools.journal.append, resolve)
+        except GatewayError as error:
+            log.error("generation %s cannot be ended: %s", job.opening.id, error.message)  # noqa: TRY400
+
+    async def _record(self, job: Job, closing: Closing) -> None:
+        """Write a refusal down; there is no money in it, so it is given up after a while."""
+        for _ in range(RECORD_TRIES):
             try:
-                await self._tools.writer.submit(instead or resolve)
+                await self._tools.writer.submit(Record(job.opening, closing))
             except MeteringUnavailable:
-                await asyncio.sleep(SETTLE_PAUSE_SECONDS)
-            except GatewayError:
-                break
+                await asyncio.sleep(RECORD_PAUSE_SECONDS)
             else:
                 return
-        log.error("generation %s could not be settled; its hold stays", opening.id)
 
 
 def _closing(job: Job, attempts: Attempts, outlet: Outlet, error: GatewayError | None) -> Closing:
@@ -169,7 +207,7 @@ def _closing(job: Job, attempts: Attempts, outlet: Outlet, error: GatewayError |
         first_audio_ms=attempts.first_audio_ms,
         cancelled=isinstance(error, ClientLeft),
         attempts=tuple(attempts.results),
-        flags=flags_of(cost),
+        flags=flags_of(cost) + (("downgraded",) if job.is_downgraded else ()),
     )
 
 

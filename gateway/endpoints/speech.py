@@ -5,6 +5,7 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -67,7 +68,7 @@ def _planned(
     routes = gateway.routes
     catalog = routes.catalog
     trace = gateway.tracing.begin("POST /audio/speech", request.headers)
-    plan, error = Plan((), (), "price"), None
+    plan, error, cheaper = Plan((), (), "price"), None, None
     speech, preferences = wanted.speech, wanted.preferences
     try:
         asked = resolve(wanted.names, routes.aliases, routes.tasks, catalog)
@@ -76,12 +77,15 @@ def _planned(
         plan = make_plan(catalog, asked, speech, preferences, policy, gateway.standings)
         if not plan.choices:
             error = explain(plan, speech)
+        if (less := asked.downgraded()) is not None:
+            cheaper = make_plan(catalog, less, speech, preferences, policy, gateway.standings)
     except GatewayError as refused:
         error = refused
     deadlines = gateway.deadlines
     first_audio_by = began + (wanted.deadline_seconds or deadlines.first_audio_seconds)
+    task = asked.task.name if error is None and asked.task else None
     job = Job(
-        opening=_opening(caller, wanted, plan, trace, request),
+        opening=replace(_opening(caller, wanted, plan, trace, request), task=task),
         plan=plan,
         speech=speech,
         target=Sound(Format(speech.format), speech.sample_rate or PCM_RATE),
@@ -93,7 +97,15 @@ def _planned(
         first_audio_by=first_audio_by,
         ends_by=began + deadlines.clip_seconds,
     )
-    return job, error
+    return _with_downgrade(job, cheaper), error
+
+
+def _with_downgrade(job: Job, cheaper: Plan | None) -> Job:
+    """The job, with what it becomes once a soft threshold is passed."""
+    if cheaper is None or not cheaper.choices:
+        return job
+    opening = replace(job.opening, plan=_told(cheaper))
+    return replace(job, cheaper=replace(job, opening=opening, plan=cheaper, is_downgraded=True))
 
 
 def _opening(

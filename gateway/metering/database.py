@@ -1,6 +1,9 @@
 """The database: one URL opened twice, for the writer's own connection and for all reading."""
 
+import fcntl
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,24 @@ def database_url(text: str) -> URL:
             return url.set(drivername="postgresql+psycopg")
         case other:
             raise DatabaseError(f"database url: {other!r} is neither sqlite nor postgresql")
+
+
+@contextmanager
+def alone_on(url: URL) -> Iterator[None]:
+    """SQLite takes one gateway: a file beside the database is locked for as long as it lives."""
+    if url.get_backend_name() != "sqlite" or not url.database:
+        yield
+        return
+    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    with Path(url.database + ".lock").open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise DatabaseError(
+                f"another gateway works on {url.database}: SQLite takes one process with one "
+                "worker; for more, give all of them the same PostgreSQL"
+            ) from None
+        yield
 
 
 def open_writing(url: URL, *, checkpoints: bool) -> Engine:

@@ -7,7 +7,9 @@ from gateway.metering.scopes import Period
 
 Status = Literal["settled", "voided"]
 Outcome = Literal["done", "failed", "abandoned"]
-Flag = Literal["over_hold", "drift", "late", "recovered", "unpriced", "malformed_bill"]
+Flag = Literal[
+    "over_hold", "drift", "late", "recovered", "unpriced", "malformed_bill", "downgraded"
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from gateway.errors import GatewayError, InDoubt, MeteringUnavailable
 from gateway.metering.books import Books
 from gateway.metering.ledger import Answer, carry_out
-from gateway.metering.operations import Extend, Hold, Operation, Record, Resolve
+from gateway.metering.operations import (
+    Administration,
+    Extend,
+    Hold,
+    Operation,
+    Record,
+    Resolve,
+)
 from gateway.metering.sql import Cursor
 from gateway.metering.statements import Statements
 
@@ -168,8 +175,16 @@ class _Session:
         self._connection: PoolProxiedConnection | None = None
 
     def carry_out(self, operations: Sequence[Operation]) -> list[Answer]:
-        if len(operations) > 1 and any(not isinstance(each, _Batched) for each in operations):
-            return self._one_by_one(operations)
+        """Answers in the operations' order; once the database is away, it is for all the rest."""
+        answers: list[Answer] = []
+        for batch in _batches(operations):
+            if answers and isinstance(answers[-1], MeteringUnavailable):
+                answers += [MeteringUnavailable(_AWAY, retry_after=2) for _ in batch]
+            else:
+                answers += self._carry_out(batch)
+        return answers
+
+    def _carry_out(self, operations: Sequence[Operation]) -> list[Answer]:
         reused = self._connection is not None
         try:
             return self._commit_unless_in_a_ring(operations)
@@ -177,7 +192,7 @@ class _Session:
             lost = reused and self._is_lost(error)
             self.close()
             if lost:  # it may have died long ago: only a new connection can tell
-                return self.carry_out(operations)
+                return self._carry_out(operations)
             log.error(  # noqa: TRY400  # a dead database would fill the log with its traceback
                 "the ledger could not be written: %s", type(error).__name__
             )
@@ -187,7 +202,7 @@ class _Session:
             # Whatever is wrong with one operation, this thread must live: all requests wait for it.
             self.close()
             if len(operations) > 1:
-                return self._one_by_one(operations)
+                return [self._carry_out([operation])[0] for operation in operations]
             log.exception("the ledger cannot carry this out: %s", type(operations[0]).__name__)
             return [GatewayError("the gateway itself failed; the request is not charged")]
 
@@ -198,9 +213,6 @@ class _Session:
                 self._connection.rollback()
             self._connection.invalidate()
             self._connection = None
-
-    def _one_by_one(self, operations: Sequence[Operation]) -> list[Answer]:
-        return [self.carry_out([operation])[0] for operation in operations]
 
     @property
     def _away(self) -> tuple[type[Exception], ...]:
@@ -239,8 +251,16 @@ class _Session:
         return answers
 
 
-_Batched = Hold | Extend | Resolve | Record
-"""What shares a transaction; the rest reads what these have written, and runs alone."""
+def _batches(operations: Sequence[Operation]) -> list[list[Operation]]:
+    """What may share a transaction: administration reads what the rest wrote, and goes alone."""
+    batches: list[list[Operation]] = []
+    for operation in operations:
+        alone = isinstance(operation, Administration)
+        if alone or not batches or isinstance(batches[-1][0], Administration):
+            batches.append([operation])
+        else:
+            batches[-1].append(operation)
+    return batches
 
 
 def _deliver(futures: Sequence["asyncio.Future[Answer]"], answers: Sequence[Answer]) -> None:

@@ -30,6 +30,8 @@ class Task:
     max_price: str | None = None
     """USD per million characters."""
     voice: str | None = None
+    downgrade: tuple[str, ...] = ()
+    """What speaks instead once a budget's soft threshold is passed, first choice first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,12 @@ class Wanted:
     """Public model names, first choice first."""
     policy: Policy | None = None
     task: Task | None = None
+
+    def downgraded(self) -> "Wanted | None":
+        """What the task's downgrade rule makes of it, where it has one."""
+        if self.task is None or not self.task.downgrade:
+            return None
+        return replace(self, models=self.task.downgrade)
 
     def applied(self, speech: Speech, preferences: Preferences) -> tuple[Speech, Preferences]:
         """What the request did not say, the task says."""
@@ -58,6 +66,7 @@ class _TaskRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     policy: Policy | None = None
     max_price: Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})?$")] | None = None
     voice: Annotated[str, Meta(min_length=1)] | None = None
+    downgrade: list[str] = []
 
 
 def read_tasks(file: Path, catalog: Catalog) -> Mapping[str, Task]:
@@ -81,12 +90,14 @@ def _task(place: str, name: str, table: object, catalog: Catalog) -> Task:
         row = msgspec.convert(table, _TaskRow)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{place} {error}") from None
-    if unknown := [model for model in row.models if model not in catalog.models]:
-        raise SettingsError(f"{place} models: nobody offers {unknown[0]!r}")
+    for field, models in (("models", row.models), ("downgrade", row.downgrade)):
+        if unknown := [model for model in models if model not in catalog.models]:
+            raise SettingsError(f"{place} {field}: nobody offers {unknown[0]!r}")
     offers = [offer for model in row.models for offer in catalog.models[model]]
     if row.voice and not any(catalog.kin(offer, row.voice) for offer in offers):
         raise SettingsError(f"{place} voice: none of its models has {row.voice!r}")
-    return Task(name, tuple(row.models), row.policy, row.max_price, row.voice)
+    downgrade = tuple(row.downgrade)
+    return Task(name, tuple(row.models), row.policy, row.max_price, row.voice, downgrade)
 
 
 def resolve(

@@ -63,7 +63,7 @@ generation = Table(
     Column("fallbacks", Integer, nullable=False),
     Column("cancelled", Boolean, nullable=False),
     Column("cache_hit", Boolean, nullable=False),
-    Column("flags", String(100), comment="over_hold drift late recovered unpriced malformed_bill"),
+    Column("flags", String(100), comment="what is remarkable, in words"),
     CheckConstraint("status IN ('held', 'settled', 'voided', 'unknown')", "known_status"),
     Index(None, "key_hash", "at_ms"),
     Index(None, "at_ms"),

@@ -206,7 +206,7 @@ def _generations() -> None:
         sa.Column(
             "flags",
             sa.String(100),
-            comment="over_hold drift late recovered unpriced malformed_bill",
+            comment="what is remarkable, in words",
         ),
     ):
         op.add_column("generation", column)

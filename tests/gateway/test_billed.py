@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from gateway.audio.formats import Format, Sound
-from gateway.dispatch.costs import cost_of, posted
+from gateway.dispatch.costs import cost_of, flags_of
 from gateway.dispatch.first_audio import Heard, first_audio
 from gateway.metering.prices import Cost
 from gateway.routing.plan import Choice
@@ -102,11 +102,11 @@ def test_a_clip_not_heard_to_its_end_costs_what_its_provider_reported() -> None:
     assert cost == Cost(OWN // 2, 1000, reported=True, drift=True)
 
 
-def test_no_more_is_posted_than_was_held() -> None:
-    assert posted(Cost(OWN + 1, None), CHOICE) == OWN
-    assert posted(Cost(OWN - 1, None), CHOICE) == OWN - 1
+def test_what_is_remarkable_about_a_cost_is_flagged() -> None:
+    assert flags_of(Cost(OWN, None)) == ()
+    assert flags_of(Cost(OWN, None, drift=True, malformed=True)) == ("drift", "malformed_bill")
     assert cost_of(UNKNOWN, saying(TEXT), HEARD, 1.0, whole=True).nano is None
-    assert posted(Cost(None, None), UNKNOWN) == 0
+    assert flags_of(Cost(None, None)) == ("unpriced",)
 
 
 async def test_later_figures_replace_earlier_ones_and_none_replaces_nothing() -> None:
