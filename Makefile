@@ -31,6 +31,7 @@ format: $(VENV)/.tested
 
 bench: $(VENV)/.tested
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench.ledger
 
 clean:
 	rm -rf $(VENV) $(NODE)/node_modules

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from gateway.metering.balances import Balance
+from gateway.metering.link import Link
 from gateway.metering.operations import (
     Budget,
     ChangeKey,
@@ -33,7 +34,7 @@ from gateway.metering.scopes import (
     provider_scope,
     scope_of,
 )
-from gateway.metering.sql import Cursor, Row, in_json
+from gateway.metering.sql import Row
 from gateway.metering.statements import BALANCE, Statements
 
 FOR_EVER = 2**62
@@ -113,8 +114,9 @@ class Claimed:
 class Books:
     """Read once for a whole batch; written once after all was decided."""
 
-    def __init__(self, cursor: Cursor, statements: Statements, instance: str) -> None:
-        self.cursor = cursor
+    def __init__(self, link: Link, statements: Statements, instance: str) -> None:
+        self._link = link
+        self.cursor = link.cursor
         self.statements = statements
         self.instance = instance
         self.now_ms = 0
@@ -142,15 +144,23 @@ class Books:
 
     def open(self, operations: Sequence[Operation]) -> None:
         """Read and lock everything that `operations` may touch."""
-        statements, cursor = self.statements, self.cursor
-        if statements.lock_budgets and any(_changes_budgets(each) for each in operations):
-            cursor.execute(statements.lock_budgets, ())
-        self.now_ms = int(statements.now.all(cursor)[0][0])
-        self._read_claims(_claims(operations))
-        self._read_generations(_generations(operations))
-        self._read_keys(_keys(operations))
+        to = self.statements
+        if to.lock_budgets and any(_changes_budgets(each) for each in operations):
+            self.cursor.execute(to.lock_budgets, ())
+        ids = _generations(operations)
+        now, claims, generations, attempts, keys = self._link.ask(
+            (to.now,),
+            (to.claims, _claims(operations)),
+            (to.generations, ids),
+            (to.attempts, ids),
+            (to.keys, _keys(operations)),
+        )
+        self.now_ms = int(now[0][0])
+        self._note(claims, generations, attempts, keys)
         wanted = self._wanted(operations)
-        self._read_budgets({scope for scope, _ in wanted})
+        [budgets] = self._link.ask((to.budgets, {scope for scope, _ in wanted}))
+        for row in budgets:
+            self.budgets.setdefault(row[0], {})[row[1]] = Budget(*row)
         self._read_balances(wanted)
 
     def accounts(self, scopes: Iterable[str], at_ms: int) -> list[Balance]:
@@ -167,31 +177,25 @@ class Books:
     def budget_of(self, balance: Balance) -> Budget:
         return self.budgets[balance.scope][balance.period]
 
-    def _read_claims(self, ids: set[str]) -> None:
-        if not ids:
-            return
-        statements = self.statements
-        rows = statements.claims.all(self.cursor, in_json(ids))
-        found = [Claimed(*row) for row in rows]
-        stated = statements.statuses.all(self.cursor, in_json(c.generation_id for c in found))
+    def _note(
+        self,
+        claims: Sequence[Row],
+        generations: Sequence[Row],
+        attempts: Sequence[Row],
+        keys: Sequence[Row],
+    ) -> None:
+        found = [Claimed(*row) for row in claims]
+        [stated] = self._link.ask((self.statements.statuses, {c.generation_id for c in found}))
         statuses: dict[str, str] = dict(stated)  # type: ignore[arg-type]  # rows of two
         for claimed in found:
             claimed.status = statuses[claimed.generation_id]
             self.claims[claimed.id] = claimed
-
-    def _read_generations(self, ids: set[str]) -> None:
-        if not ids:
-            return
-        listed = in_json(ids)
-        for row in self.statements.generations.all(self.cursor, listed):
+        for row in generations:
             self.generations[row[0]] = Generation(*row)
-        for row in self.statements.attempts.all(self.cursor, listed):
+        for row in attempts:
             self.attempts.setdefault(row[0], {})[row[1]] = Attempt(*row)
-
-    def _read_keys(self, hashes: set[str]) -> None:
-        if hashes:
-            for row in self.statements.keys.all(self.cursor, in_json(hashes)):
-                self.keys[row[0]] = Key(*row)
+        for row in keys:
+            self.keys[row[0]] = Key(*row)
 
     def _wanted(self, operations: Sequence[Operation]) -> set[tuple[str, int]]:
         """Every scope that is counted on, with the time that decides its periods."""
@@ -213,11 +217,6 @@ class Books:
             wanted.update((scope, held.at_ms) for scope in (*held.scopes, *tried))
         return wanted
 
-    def _read_budgets(self, scopes: set[str]) -> None:
-        if scopes:
-            for row in self.statements.budgets.all(self.cursor, in_json(scopes)):
-                self.budgets.setdefault(row[0], {})[row[1]] = Budget(*row)
-
     def _read_balances(self, wanted: set[tuple[str, int]]) -> None:
         ids: dict[str, tuple[Budget, int]] = {}
         for scope, at_ms in wanted:
@@ -235,7 +234,8 @@ class Books:
             self._lock_balances(ids)
 
     def _lock_balances(self, ids: Iterable[str]) -> None:
-        for row in self.statements.balances.all(self.cursor, in_json(ids)):
+        [rows] = self._link.ask((self.statements.balances, set(ids)))
+        for row in rows:
             self.balances[row[0]] = Balance(*row)
 
     def _open_balance(self, balance: Balance) -> None:
@@ -299,6 +299,10 @@ class Books:
 
     def write(self) -> None:
         """Write everything down, parents before children."""
+        with self._link.at_once():
+            self._write()
+
+    def _write(self) -> None:
         cursor, to = self.cursor, self.statements
         to.hold.run(cursor, self.held)
         to.record.run(cursor, self.recorded)

@@ -4,21 +4,23 @@ Compiling at every call costs more than the statements themselves. Many rows are
 repeats a statement over tuples, PostgreSQL takes them all as one JSON document.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Protocol
 
 import msgspec
 from sqlalchemy import (
+    ARRAY,
     JSON,
     Column,
+    ColumnElement,
     Dialect,
     FromClause,
     Table,
     Text,
+    any_,
     bindparam,
     cast,
-    column,
     delete,
     func,
     insert,
@@ -79,9 +81,17 @@ class Read:
         self._names = names
         self._by_name = by_name
 
+    def send(self, cursor: Cursor, *values: object) -> None:
+        """Run it; a parameter of `among` is a set of strings."""
+        if self._by_name:
+            told = [sorted(each) if isinstance(each, set) else each for each in values]
+            cursor.execute(self._sql, dict(zip(self._names, told, strict=True)))
+        else:
+            cursor.execute(self._sql, tuple(map(_lite, values)))
+
     def all(self, cursor: Cursor, *values: object) -> Sequence[Row]:
-        given = dict(zip(self._names, values, strict=True)) if self._by_name else values
-        cursor.execute(self._sql, given)
+        """Run it, and give every row."""
+        self.send(cursor, *values)
         return cursor.fetchall()
 
 
@@ -153,11 +163,14 @@ class Compiler:
         assert not self.sqlite or list(positions) == list(names), str(compiled)  # noqa: S101
         return Read(str(compiled), names, by_name=not self.sqlite)
 
-    def listed(self, name: str) -> Any:  # noqa: ANN401  # a select, which IN takes
-        """The strings of a JSON array that is given as parameter `name`."""
+    def among(self, column: ColumnElement[str], name: str) -> ColumnElement[bool]:
+        """Whether a column is one of the strings that are given as parameter `name`."""
         if self.sqlite:
-            return select(column("value")).select_from(func.json_each(bindparam(name)))
-        return select(func.json_array_elements_text(cast(bindparam(name, type_=Text), JSON)))
+            values: Any = select(literal_column("value")).select_from(
+                func.json_each(bindparam(name))
+            )
+            return column.in_(values)
+        return column == any_(cast(bindparam(name), ARRAY(Text)))
 
     def _upsert(
         self,
@@ -192,6 +205,6 @@ class Compiler:
         return Write(str(compiled), names, positions)
 
 
-def in_json(values: Iterable[str]) -> str:
-    """Strings as the parameter of `listed`, sorted."""
-    return _encode(sorted(values)).decode()
+def _lite(value: object) -> object:
+    """A set of strings as the JSON that SQLite takes it apart from."""
+    return _encode(sorted(value)).decode() if isinstance(value, set) else value

@@ -89,46 +89,44 @@ class Statements:
         self.now = sql.read(_now(sqlite=sql.sqlite))
         self.claims = sql.read(
             select(claim.c.id, claim.c.generation_id, claim.c.fingerprint, claim.c.created_ms)
-            .where(claim.c.id.in_(sql.listed("ids")))
+            .where(sql.among(claim.c.id, "ids"))
             .order_by(claim.c.id)
             .with_for_update(),
             "ids",
         )
         self.statuses = sql.read(
-            select(generation.c.id, generation.c.status).where(
-                generation.c.id.in_(sql.listed("ids"))
-            ),
+            select(generation.c.id, generation.c.status).where(sql.among(generation.c.id, "ids")),
             "ids",
         )
         self.generations = sql.read(
             select(*(generation.c[name] for name in GENERATION), project.c.organisation)
             .join(project, project.c.id == generation.c.project)
-            .where(generation.c.id.in_(sql.listed("ids")))
+            .where(sql.among(generation.c.id, "ids"))
             .order_by(generation.c.id)
             .with_for_update(of=generation),
             "ids",
         )
         self.attempts = sql.read(
             select(*(attempt.c[name] for name in ATTEMPT))
-            .where(attempt.c.generation_id.in_(sql.listed("ids")))
+            .where(sql.among(attempt.c.generation_id, "ids"))
             .order_by(attempt.c.generation_id, attempt.c.seq),
             "ids",
         )
         self.keys = sql.read(
             select(*(api_key.c[name] for name in KEY), project.c.organisation)
             .join(project, project.c.id == api_key.c.project)
-            .where(api_key.c.hash.in_(sql.listed("hashes"))),
+            .where(sql.among(api_key.c.hash, "hashes")),
             "hashes",
         )
         self.budgets = sql.read(
             select(*budget.c)
-            .where(budget.c.scope.in_(sql.listed("scopes")))
+            .where(sql.among(budget.c.scope, "scopes"))
             .order_by(budget.c.scope, budget.c.period),
             "scopes",
         )
         self.balances = sql.read(
             select(*(balance.c[name] for name in BALANCE))
-            .where(balance.c.id.in_(sql.listed("ids")))
+            .where(sql.among(balance.c.id, "ids"))
             .order_by(balance.c.id)
             .with_for_update(),
             "ids",

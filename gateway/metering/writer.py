@@ -24,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from gateway.errors import GatewayError, InDoubt, MeteringUnavailable
 from gateway.metering.books import Books
 from gateway.metering.ledger import Answer, carry_out
+from gateway.metering.link import Link
 from gateway.metering.operations import (
     Administration,
     Extend,
@@ -32,7 +33,6 @@ from gateway.metering.operations import (
     Record,
     Resolve,
 )
-from gateway.metering.sql import Cursor
 from gateway.metering.statements import Statements
 
 LARGEST_BATCH = 512
@@ -47,7 +47,8 @@ _RING_STATES = {"40001", "40P01"}
 _AWAY = "the ledger's database does not answer"
 log = logging.getLogger(__name__)
 
-Waiting = tuple[Operation, "asyncio.Future[Answer]"]
+Waiting = tuple[Operation, "asyncio.Future[Answer]", bool]
+"""What is to be done, whom to tell, and whether it may linger."""
 Lane = queue.SimpleQueue[Waiting | None]
 
 
@@ -60,6 +61,8 @@ class Writer:
         self.instance = secrets.token_hex(8)
         """Whose holds these are."""
         self._loop = asyncio.get_running_loop()
+        self._open = 0
+        """Requests that hold something now; a guess, good enough to decide who lingers."""
         self._pending: deque[tuple[float, asyncio.Future[Answer]]] = deque()
         self._impatient: asyncio.TimerHandle | None = None
         statements = Statements(engine.dialect)
@@ -83,10 +86,15 @@ class Writer:
         self._pending.append((self._loop.time() + self.patience, future))
         if self._impatient is None:
             self._impatient = self._loop.call_later(PATIENCE_STEP, self._give_up)
-        self._lanes[_lane(operation, len(self._lanes))].put((operation, future))
+        ends = isinstance(operation, Resolve)
+        self._open = max(0, self._open - ends)
+        # Alone there is nobody to wait for.
+        lingers = ends and self._open > 0
+        self._lanes[_lane(operation, len(self._lanes))].put((operation, future, lingers))
         answer = await future
         if isinstance(answer, GatewayError):
             raise answer
+        self._open += isinstance(operation, Hold)
         return answer
 
     async def close(self) -> None:
@@ -110,9 +118,9 @@ class Writer:
     def _run(self, lane: Lane, session: "_Session") -> None:
         while batch := _next_batch(lane):
             awaited = [each for each in batch if not each[1].done()]
-            operations = [operation for operation, _ in awaited]
+            operations = [operation for operation, _, _ in awaited]
             answers = session.carry_out(operations) if operations else []
-            futures = [future for _, future in awaited]
+            futures = [future for _, future, _ in awaited]
             self._loop.call_soon_threadsafe(_deliver, futures, answers)
         session.close()
 
@@ -134,7 +142,7 @@ def _next_batch(lane: Lane) -> list[Waiting]:
                 lane.put(None)
             break
         batch.append(waiting)
-        if not isinstance(waiting[0], Resolve):
+        if not waiting[2]:
             until = 0.0
         elif until is None:
             until = time.monotonic() + LINGER_SECONDS
@@ -240,10 +248,10 @@ class _Session:
 
     def _commit(self, operations: Sequence[Operation]) -> list[Answer]:
         connection = self._connection = self._connection or self._engine.raw_connection()
-        cursor: Cursor = connection.cursor()
+        link = Link(connection.driver_connection)  # type: ignore[arg-type]  # it is there
         if self._sqlite:
-            cursor.execute("BEGIN IMMEDIATE", ())
-        answers = carry_out(Books(cursor, self._statements, self._instance), operations)
+            link.cursor.execute("BEGIN IMMEDIATE", ())
+        answers = carry_out(Books(link, self._statements, self._instance), operations)
         try:
             connection.commit()
         except self._away as error:
