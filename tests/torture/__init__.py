@@ -1,0 +1,1 @@
+"""Torture: what must not happen, tried on purpose and often."""
