@@ -21,6 +21,7 @@ from gateway.endpoints.answers import exception_handlers
 from gateway.endpoints.state import Gateway, Routes
 from gateway.metering.database import alone_on, database_url, open_reading, open_writing
 from gateway.metering.journal import Journal
+from gateway.metering.pricebook import keep_prices
 from gateway.metering.recovery import Recovery
 from gateway.metering.writer import Writer
 from gateway.routing.policies import Policy
@@ -134,6 +135,7 @@ async def running(
     )
     try:
         await recovery.start()
+        await keep_prices(writer, routes.catalog)
         yield gateway
     finally:
         gateway.draining = True

@@ -20,6 +20,7 @@ from gateway.metering.operations import (
     Operation,
     Record,
     Resolve,
+    SeenPrice,
     SetBudgets,
 )
 from gateway.metering.rollups import Rollups
@@ -296,6 +297,10 @@ class Books:
 
     def leave(self, instances: Sequence[str]) -> None:
         self.statements.leave.run(self.cursor, [(each,) for each in instances])
+
+    def see(self, prices: Sequence[SeenPrice]) -> None:
+        rows = sorted({(each.version, each.offer, each.terms, self.now_ms) for each in prices})
+        self.statements.see_price.run(self.cursor, rows)
 
     def write(self) -> None:
         """Write everything down, parents before children."""

@@ -15,6 +15,7 @@ from gateway.tables import (
     entry,
     generation,
     instance,
+    price,
     project,
     rollup,
     secret,
@@ -176,6 +177,8 @@ class Statements:
         self.audit = sql.insert(
             audit, ("at_ms", "actor", "action", "subject", "before", "after"), {}
         )
+        # Prices.
+        self.see_price = sql.insert_missing(price, [each.name for each in price.c])
         # Instances.
         self.beat = sql.add_up(instance, ("id", "started_ms", "beat"), ("beat",))
         self.leave = sql.delete(instance, ("id",))
