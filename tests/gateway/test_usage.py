@@ -12,8 +12,9 @@ from gateway.errors import InvalidRequest
 from gateway.metering import usage
 from gateway.metering.database import database_url, open_reading
 from gateway.metering.scopes import DAY_MS, HOUR_MS
+from gateway.metering.spending import Credits, credits_of
 from gateway.metering.usage import Member, Window, series, spent_since
-from gateway.tables import api_key, rollup
+from gateway.tables import api_key, balance, budget, rollup
 from tests.conftest import NewDatabase
 from tests.doubles.life import Life, living
 
@@ -176,3 +177,30 @@ async def test_a_key_tells_what_it_spent_lately_and_nothing_older(
         None, 10, 10 * sum(s >= week for s in starts), 10 * sum(s >= month for s in starts)
     )
     assert spent[life.keys[1]] == usage.Spent()
+
+
+@pytest.mark.parametrize(
+    ("limits", "total"),
+    [
+        ({}, 7),
+        ({"global": 50}, 50),
+        ({"organisation:default": 40}, 40),
+        ({"organisation:default": 40, "global": 30}, 30),
+        ({"project:default": 5, "organisation:other": 5}, 7),
+    ],
+)
+async def test_credits_are_what_everybody_together_may_spend(
+    life: Life, reading: AsyncConnection, limits: dict[str, int], total: int
+) -> None:
+    with life.engine.begin() as connection:
+        for scope, nano in limits.items():
+            values = {"scope": scope, "period": "total", "limit_nano": nano}
+            connection.execute(budget.insert().values(values))
+        connection.execute(
+            balance.update()
+            .where(balance.c.id == f"key:{life.keys[0]}|total|0")
+            .values(posted_nano=7)
+        )
+    assert await credits_of(reading, None) == Credits(total, 7)
+    assert await credits_of(reading, life.keys[0]) == Credits(7, 7)
+    assert await credits_of(reading, life.keys[1]) == Credits(0, 0)
