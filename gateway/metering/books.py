@@ -310,8 +310,9 @@ class Books:
         to.intend.run(cursor, self.intents)
         to.enter.run(cursor, self.entries)
         to.extend.run(cursor, self.extended)
-        to.close.run(cursor, self.closed)
+        # What was lost may have been put right in the same batch, and never the other way round.
         to.reclassify.run(cursor, self.reclassified)
+        to.close.run(cursor, self.closed)
         to.end_attempt.run(cursor, self.ended)
         to.claim.run(cursor, self.claimed)
         to.claim_again.run(cursor, self.claimed_again)

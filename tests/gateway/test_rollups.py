@@ -7,11 +7,20 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, select, text
 
-from gateway.metering.operations import Closing, Hold, Intent, Judge, Lose, Record, Resolve
+from gateway.metering.operations import (
+    AttemptResult,
+    Closing,
+    Hold,
+    Intent,
+    Judge,
+    Lose,
+    Record,
+    Resolve,
+)
 from gateway.metering.rollups import Rebuilt, rebuild
-from gateway.tables import rollup
+from gateway.tables import attempt, generation, rollup
 from tests.conftest import NewDatabase
-from tests.doubles.life import Life, living
+from tests.doubles.life import AT_ONCE, Life, living
 
 STEPS = 30
 
@@ -58,6 +67,22 @@ async def test_a_row_that_nothing_is_left_in_goes(life: Life) -> None:
     await life.writer.submit(Resolve(hold.opening.id, closing))
     assert {(row[3], row[4]) for row in rows(life.engine)} == {("n", "q")}
     assert rebuilt(life.engine) == Rebuilt(2, differed=0)
+
+
+async def test_what_is_lost_and_put_right_at_once_is_right(life: Life) -> None:
+    """Both may come in one batch, whose changes of one row must end as the last one says."""
+    holds = [Hold(life.opening(), 100, Intent(1, "p", "m", "v", 1, 90)) for _ in range(AT_ONCE)]
+    await asyncio.gather(*(life.writer.submit(each) for each in holds))
+    ids = [each.opening.id for each in holds]
+    closing = Closing("settled", 200, 5, None, "n", "q", attempts=(AttemptResult(1, "done", 7, 5),))
+    lost = [life.writer.submit(Lose((id_,))) for id_ in ids]
+    judged = life.writer.submit(Judge((ids[0],), keep=False))
+    await asyncio.gather(*lost, judged, *(life.writer.submit(Resolve(i, closing)) for i in ids))
+    assert rebuilt(life.engine).differed == 0
+    with life.engine.connect() as connection:
+        ended = set(connection.execute(select(attempt.c.outcome, attempt.c.liability_nano)))
+        assert "unknown" not in connection.execute(select(generation.c.status)).scalars()
+    assert ended <= {("done", 7), ("abandoned", 0)}
 
 
 async def test_what_nobody_came_back_for_counts_money_and_no_characters(life: Life) -> None:
