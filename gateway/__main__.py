@@ -1,4 +1,4 @@
-"""The `gateway` command: serve, say, check, migrate, keys."""
+"""The `gateway` command: serve, say, check, migrate, keys, usage."""
 
 import sys
 
@@ -8,6 +8,7 @@ from gateway.command.keys import keys
 from gateway.command.operate import check, migrate, serve
 from gateway.command.printing import err
 from gateway.command.say import say
+from gateway.command.usage import usage
 from gateway.metering.database import DatabaseError
 from gateway.settings import SettingsError
 from providers import CatalogError
@@ -33,7 +34,7 @@ def gateway() -> None:
     """Hold the subcommands."""
 
 
-for command in (serve, say, check, migrate, keys):
+for command in (serve, say, check, migrate, keys, usage):
     gateway.add_command(command)
 
 

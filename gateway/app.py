@@ -16,11 +16,12 @@ from gateway.access.callers import Callers
 from gateway.access.pepper import read_pepper
 from gateway.dispatch.job import Tools
 from gateway.dispatch.supervisor import Supervisor
-from gateway.endpoints import catalogue, generations, health, keys, speech, usage
+from gateway.endpoints import catalogue, generations, health, keys, speech, spending, usage
 from gateway.endpoints.answers import exception_handlers
 from gateway.endpoints.state import Gateway, Routes
 from gateway.metering.database import alone_on, database_url, open_reading, open_writing
 from gateway.metering.journal import Journal
+from gateway.metering.pricebook import keep_prices
 from gateway.metering.recovery import Recovery
 from gateway.metering.writer import Writer
 from gateway.routing.policies import Policy
@@ -60,6 +61,8 @@ def create_app(
     api: list[ControllerRouterHandler] = [
         speech.speak,
         usage.usage,
+        spending.credits_,
+        spending.activity,
         generations.generation,
         generations.generations,
         keys.own_key,
@@ -134,6 +137,7 @@ async def running(
     )
     try:
         await recovery.start()
+        await keep_prices(writer, routes.catalog)
         yield gateway
     finally:
         gateway.draining = True

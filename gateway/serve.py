@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from gateway.endpoints.state import Gateway
 from gateway.engine import EngineKeeper
 from gateway.metering.database import DatabaseError
 from gateway.metering.operations import CreateKey
+from gateway.metering.pricebook import keep_prices
 from gateway.migrating import migrate
 from gateway.settings import Settings, SettingsError, read_settings
 from gateway.tables import api_key, secret
@@ -87,7 +88,7 @@ async def _listen(  # noqa: PLR0913, PLR0917  # everything that a running server
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    loop.add_signal_handler(signal.SIGHUP, reload, environ, addresses, gateway)
+    loop.add_signal_handler(signal.SIGHUP, _reloader(environ, addresses, gateway))
     serving = asyncio.create_task(server.serve())
     welcoming = asyncio.create_task(_welcome(settings, gateway, keeper, key))
     stop = asyncio.create_task(stopping.wait())
@@ -103,6 +104,21 @@ async def _listen(  # noqa: PLR0913, PLR0917  # everything that a running server
     await serving
     welcoming.cancel()
     stop.cancel()
+
+
+def _reloader(
+    environ: Mapping[str, str], addresses: Mapping[str, str], gateway: Gateway
+) -> Callable[[], None]:
+    """What SIGHUP does; the loop itself keeps only weak references to its tasks."""
+    keeping: set[asyncio.Task[None]] = set()
+
+    def reload_now() -> None:
+        reload(environ, addresses, gateway)
+        task = asyncio.create_task(keep_prices(gateway.writer, gateway.routes.catalog))
+        keeping.add(task)
+        task.add_done_callback(keeping.discard)
+
+    return reload_now
 
 
 def reload(

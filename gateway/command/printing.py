@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 EXAMPLE = "\n\n\b\nExample:\n  "
@@ -30,4 +31,6 @@ def print_table(title: str, rows: list[dict[str, Any]]) -> None:
 
 
 def _cell(value: object) -> str:
-    return ", ".join(value) if isinstance(value, list) else "-" if value is None else str(value)
+    if value is None:
+        return "-"
+    return escape(", ".join(value) if isinstance(value, list) else str(value))

@@ -6,23 +6,23 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from sqlalchemy import RowMapping
 
 from gateway.access.keys import MANAGE, Caller
 from gateway.endpoints.paths import both
 from gateway.endpoints.state import gateway_of
 from gateway.errors import InvalidRequest, NotFound
-from gateway.metering import usage
+from gateway.metering import records
 from gateway.metering.prices import NANO_PER_USD, usd
 
 Plain = Request[Any, Any, Any]
-Limit = Annotated[int, Parameter(ge=1, le=100)]
+Limit = Annotated[int, QueryParameter(ge=1, le=100)]
 
 
 @get(both("/generation"))
 async def generation(
-    request: Plain, generation_id: Annotated[str, Parameter(query="id")] = ""
+    request: Plain, generation_id: Annotated[str, QueryParameter(name="id")] = ""
 ) -> dict[str, Any]:
     """One record, by `?id=`."""
     gateway = gateway_of(request)
@@ -30,7 +30,7 @@ async def generation(
     if not generation_id:
         raise InvalidRequest("id: give a generation's id, ?id=gen-tts-...", param="id")
     async with gateway.reading.connect() as connection:
-        found = await usage.generation_record(connection, generation_id)
+        found = await records.generation_record(connection, generation_id)
     if found is None or not _may_see(caller, found[0]):
         raise NotFound(f"there is no generation {generation_id[:80]!r}", param="id")
     return {"data": record(*found)}
@@ -45,15 +45,22 @@ async def generations(
     caller = await gateway.callers.accept(request.headers.get("authorization"))
     own = None if MANAGE in caller.scopes else caller.key_hash
     async with gateway.reading.connect() as connection:
-        ids = await usage.generation_ids(connection, own, after, limit + 1)
-        found = [await usage.generation_record(connection, each) for each in ids[:limit]]
+        ids = await records.generation_ids(connection, own, after, limit + 1)
+        found = [await records.generation_record(connection, each) for each in ids[:limit]]
     data = [record(*each) for each in found if each is not None]
     return {"object": "list", "data": data, "has_more": len(ids) > limit}
 
 
 def record(row: RowMapping, attempts: Sequence[RowMapping]) -> dict[str, Any]:
-    """A generation as OpenRouter tells it, with our own fields beside (design.md section 10)."""
-    cost = row["cost_nano"] / NANO_PER_USD
+    """A generation as OpenRouter tells it, with our own fields beside (design.md section 10).
+
+    `usage` and `total_cost` are what the key was charged, which their SDK wants as a number;
+    `cost` and `liability` are null where the price is not known.
+    """
+    charged = row["cost_nano"] / NANO_PER_USD
+    owed = None if any(_is_open(each) for each in attempts) else row["liability_nano"]
+    flags = (row["flags"] or "").split()
+    is_known = "unpriced" not in flags or row["status"] == "voided"
     told = dict.fromkeys(_NEVER_KNOWN) | {
         "id": row["id"],
         "request_id": row["request_id"],
@@ -76,20 +83,23 @@ def record(row: RowMapping, attempts: Sequence[RowMapping]) -> dict[str, Any]:
         "generation_time": row["duration_ms"],
         "tokens_prompt": row["characters"],
         "native_tokens_prompt": row["characters"],
-        "usage": cost,
-        "total_cost": cost,
-        "upstream_inference_cost": row["liability_nano"] / NANO_PER_USD,
+        "usage": charged,
+        "total_cost": charged,
+        "upstream_inference_cost": None if owed is None else owed / NANO_PER_USD,
         "provider_responses": [_response(each) for each in attempts],
     }
     ours = {
         "status": row["status"],
+        "status_note": _NOTES.get(row["status"]),
+        "flags": flags,
         "http_status": row["http_status"],
         "error_type": row["error_type"],
         "characters": row["charged_characters"],
+        "characters_charged": row["charged_characters"],
         "input_characters": row["characters"],
-        "cost": usd(row["cost_nano"]),
+        "cost": usd(row["cost_nano"]) if is_known else None,
         "held": usd(row["hold_nano"]) if row["status"] == "held" else "0",
-        "liability": usd(row["liability_nano"]),
+        "liability": None if owed is None else usd(owed),
         "audio_seconds": row["audio_ms"] / 1000,
         "voice": row["voice"],
         "format": row["format"],
@@ -118,13 +128,28 @@ def _response(attempt: RowMapping) -> dict[str, Any]:
         "voice": attempt["voice"],
         "id": attempt["upstream_id"] or "",
         "is_byok": False,
+        "bound": None if attempt["bound_nano"] is None else usd(attempt["bound_nano"]),
+        "liability": None if _is_open(attempt) else usd(attempt["liability_nano"]),
+        "billed_units": attempt["billed_units"],
+        "price": attempt["price"],
+        "price_terms": attempt["terms"] and msgspec.json.decode(attempt["terms"]),
     }
+
+
+def _is_open(attempt: RowMapping) -> bool:
+    """Whether nobody knows what the provider may want: an unknown price is never 0."""
+    return attempt["bound_nano"] is None and attempt["liability_nano"] == 0
 
 
 def _may_see(caller: Caller, row: RowMapping) -> bool:
     return MANAGE in caller.scopes or row["key_hash"] == caller.key_hash
 
 
+_NOTES = {
+    "held": "it still runs, or its end is not written down yet",
+    "unknown": "its gateway ended before it did: the most that it can cost stays counted, and no "
+    "characters, until its end is known",
+}
 # Fields that OpenRouter's SDK wants to find and that speech has nothing to say in.
 _NEVER_KNOWN = (
     "app_id",

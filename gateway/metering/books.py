@@ -21,6 +21,7 @@ from gateway.metering.operations import (
     Operation,
     Record,
     Resolve,
+    SeenPrice,
     SetBudgets,
 )
 from gateway.metering.rollups import Rollups
@@ -297,6 +298,10 @@ class Books:
     def leave(self, instances: Sequence[str]) -> None:
         self.statements.leave.run(self.cursor, [(each,) for each in instances])
 
+    def see(self, prices: Sequence[SeenPrice]) -> None:
+        rows = sorted({(each.version, each.offer, each.terms, self.now_ms) for each in prices})
+        self.statements.see_price.run(self.cursor, rows)
+
     def write(self) -> None:
         """Write everything down, parents before children."""
         with self._link.at_once():
@@ -309,13 +314,15 @@ class Books:
         to.intend.run(cursor, self.intents)
         to.enter.run(cursor, self.entries)
         to.extend.run(cursor, self.extended)
-        to.close.run(cursor, self.closed)
+        # What was lost may have been put right in the same batch, and never the other way round.
         to.reclassify.run(cursor, self.reclassified)
+        to.close.run(cursor, self.closed)
         to.end_attempt.run(cursor, self.ended)
         to.claim.run(cursor, self.claimed)
         to.claim_again.run(cursor, self.claimed_again)
         to.update_balance.run(cursor, [_counters(self.balances[id_]) for id_ in self._touched])
         to.add_use.run(cursor, self.rollups.rows())
+        to.drop_use.run(cursor, self.rollups.lessened())
 
 
 def _scopes(key_hash: str, project: str, organisation: str) -> tuple[str, ...]:

@@ -82,7 +82,8 @@ def record(books: Books, operation: Record) -> GatewayError | bool:
     row = (*_opening(opening), key.project, books.now_ms, *_closing(closing), 0, 0, None)
     books.recorded.append(row)
     names = (opening.key_hash, closing.model or "", closing.provider or "", opening.app or "")
-    use = (1, 0, 0, 0, 0, int(closing.error_type is not None), 0, 0)
+    spent = (closing.charged_characters, closing.cost_nano, 0, closing.audio_ms)
+    use = (1, *spent, int(closing.error_type is not None), 0, 0)
     books.rollups.add(books.now_ms, names, use)
     return True
 

@@ -22,6 +22,7 @@ from gateway.metering.operations import (
     Operation,
     Record,
     Resolve,
+    SeePrices,
 )
 
 Answer = GatewayError | bool
@@ -55,6 +56,9 @@ def _carry_out(books: Books, operation: Operation) -> Answer:  # noqa: PLR0911  
             return True
         case Leave():
             books.leave(operation.instances)
+            return True
+        case SeePrices():
+            books.see(operation.prices)
             return True
         case _:
             return administer(books, operation)

@@ -218,7 +218,24 @@ class ChangeKey:
     actor: str = "operator"
 
 
+@dataclass(frozen=True, slots=True)
+class SeenPrice:
+    """An offer's price as the catalogue has it."""
+
+    version: str
+    offer: str
+    terms: str
+    """JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeePrices:
+    """Write down the prices that the price book does not have yet."""
+
+    prices: tuple[SeenPrice, ...]
+
+
 Request = Hold | Extend | Resolve | Record
 Recovery = Lose | Judge | Beat | Leave
 Administration = SetBudgets | CreateKey | ChangeKey
-Operation = Request | Recovery | Administration
+Operation = Request | Recovery | Administration | SeePrices

@@ -50,11 +50,15 @@ class Cursor(Protocol):
 class Write:
     """One statement for many rows, each a tuple in the order of `names`."""
 
-    def __init__(self, sql: str, names: Sequence[str], positions: Sequence[str] | None) -> None:
+    def __init__(
+        self, sql: str, names: Sequence[str], positions: Sequence[str] | None, keys: int = 0
+    ) -> None:
+        """keys: how many of the last values say which row is changed."""
         self._sql = sql
         self._names = names
         self._arranged: Callable[[Row], Any] | None = None
         self._as_json = positions is None
+        self._keys = keys
         if positions is not None and list(positions) != list(names):
             self._arranged = itemgetter(*(names.index(each) for each in positions))
 
@@ -62,6 +66,8 @@ class Write:
         if not rows:
             return
         if self._as_json:
+            if self._keys:  # of two changes of one row PostgreSQL would make either
+                rows = list({tuple(row[-self._keys :]): row for row in rows}.values())
             told = [dict(zip(self._names, row, strict=True)) for row in rows]
             cursor.execute(self._sql, {"rows": _encode(told).decode()})
             return
@@ -153,7 +159,7 @@ class Compiler:
         changed = update(table).values({name: rows.c[name] for name in names})
         for name in where:
             changed = changed.where(table.c[name] == rows.c[name])
-        return self._write(changed, every)
+        return self._write(changed, every, len(where))
 
     def read(self, statement: ClauseElement, *names: str) -> Read:
         compiled = statement.compile(
@@ -197,12 +203,12 @@ class Compiler:
         document = func.json_to_recordset(cast(bindparam("rows", type_=Text), JSON))
         return document.table_valued(*columns, name="r").render_derived(with_types=True)
 
-    def _write(self, statement: ClauseElement, names: Sequence[str]) -> Write:
+    def _write(self, statement: ClauseElement, names: Sequence[str], keys: int = 0) -> Write:
         compiled = statement.compile(
             dialect=self._dialect, compile_kwargs={"render_postcompile": True}
         )
         positions = getattr(compiled, "positiontup", None) if self.sqlite else None
-        return Write(str(compiled), names, positions)
+        return Write(str(compiled), names, positions, keys)
 
 
 def _lite(value: object) -> object:

@@ -15,6 +15,7 @@ from gateway.tables import (
     entry,
     generation,
     instance,
+    price,
     project,
     rollup,
     secret,
@@ -155,6 +156,7 @@ class Statements:
         self.open_balance = sql.insert_missing(balance, BALANCE)
         self.update_balance = sql.update(balance, ("id",), COUNTERS)
         self.add_use = sql.add_up(rollup, [each.name for each in rollup.c], USE)
+        self.drop_use = sql.delete(rollup, (*rollup.primary_key.columns.keys(), "requests"))
         # Administration.
         self.insert_key = sql.insert(
             api_key,
@@ -173,6 +175,8 @@ class Statements:
         self.audit = sql.insert(
             audit, ("at_ms", "actor", "action", "subject", "before", "after"), {}
         )
+        # Prices.
+        self.see_price = sql.insert_missing(price, [each.name for each in price.c])
         # Instances.
         self.beat = sql.add_up(instance, ("id", "started_ms", "beat"), ("beat",))
         self.leave = sql.delete(instance, ("id",))

@@ -1,25 +1,31 @@
-"""What has been used: totals and series over generations, and the balance of keys."""
+"""What has been used: series over the rollups, what keys spent lately, and keys' balances.
+
+Requests that are still held are not in it; they are counted when they end.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Integer, RowMapping, case, cast, func, literal, select
+from sqlalchemy import ColumnElement, RowMapping, Select, and_, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.tables import api_key, attempt, balance, generation
+from gateway.errors import InvalidRequest
+from gateway.metering.scopes import DAY_MS, HOUR_MS, period_start
+from gateway.tables import api_key, balance, generation, rollup
 
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
+MOST_ROWS = 50_000
+"""A longer answer is refused: nobody reads it, and everybody waits for it."""
+MOST_HOURS = 3660 * 24
 Bucket = Literal["hour", "day", "month"]
-GROUPS = {
-    "key": api_key.c.name,
-    "model": generation.c.model,
-    "provider": generation.c.provider,
-    "app": generation.c.app,
-    # Every key is of one project until there are more.
-    "project": literal("default"),
+Group = Literal["key", "model", "provider", "app", "project"]
+_GROUPS: dict[Group, ColumnElement[Any]] = {
+    "key": rollup.c.key_hash,
+    "model": rollup.c.model,
+    "provider": rollup.c.provider,
+    "app": rollup.c.app,
+    "project": api_key.c.project,
 }
 
 
@@ -35,6 +41,10 @@ class Use:
     fallbacks: int = 0
     cache_hits: int = 0
 
+    @classmethod
+    def of(cls, row: RowMapping) -> "Use":
+        return cls(**{name: int(row[name]) for name in cls.__slots__})
+
     def add(self, other: "Use") -> None:
         for name in self.__slots__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -42,59 +52,110 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which generations count: from `start_ms` on, before `end_ms`, of one key or of all."""
+    """Which hours count: those that begin from `start_ms` on and before `end_ms`."""
 
     start_ms: int
     end_ms: int
     key_hash: str | None = None
+    """Of one key; None: of all."""
 
-    def holds(self) -> ColumnElement[bool]:
-        within = generation.c.created_ms.between(self.start_ms, self.end_ms - 1)
-        return (
-            within if self.key_hash is None else within & (generation.c.key_hash == self.key_hash)
-        )
+    def spans(self, bucket: Bucket) -> list[tuple[str, int, int]]:
+        """The rollups to read: days where whole ones count, hours at ragged ends."""
+        start, end = _up(self.start_ms, HOUR_MS), _up(self.end_ms, HOUR_MS)
+        first, last = _up(start, DAY_MS), end - end % DAY_MS
+        if bucket == "hour" or first >= last:
+            return [("hour", start, end)]
+        return [("hour", start, first), ("day", first, last), ("hour", last, end)]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Whose use it is, among its group; a key has its id beside its name."""
+
+    name: str | None = None
+    key_hash: str | None = None
+
+
+Series = dict[tuple[int, Member], Use]
+"""Use by (its bucket's start in epoch ms, member)."""
 
 
 async def series(
-    connection: AsyncConnection, window: Window, bucket: Bucket, group_by: str | None
-) -> dict[tuple[int, str | None], Use]:
-    """Use by (bucket's start in epoch ms, group); months are summed up from days."""
+    connection: AsyncConnection,
+    window: Window,
+    bucket: Bucket,
+    group_by: Group | None,
+    most_rows: int = MOST_ROWS,
+) -> Series:
+    """Use in the order of buckets, and of names within."""
+    if bucket == "hour" and window.end_ms - window.start_ms > MOST_HOURS * HOUR_MS:
+        raise _too_much("by the hour at most ten years can be told")
+    # A month is summed up from its days.
+    most_read = most_rows * (10 if bucket == "month" else 1)
+    wanted = _grouped(window, bucket, group_by).limit(most_read + 1)
+    rows = (await connection.execute(wanted)).mappings().all()
+    used: Series = {}
+    for row in rows:
+        start = int(row["start"])
+        at = period_start("month", start) if bucket == "month" else start
+        used.setdefault((at, _member(row, group_by)), Use()).add(Use.of(row))
+    if len(rows) > most_read or len(used) > most_rows:
+        raise _too_much(f"it comes to more than {most_rows} rows")
+    return dict(sorted(used.items(), key=_place))
+
+
+def _too_much(told: str) -> InvalidRequest:
+    told = f"from: {told}; ask for a shorter time or a wider bucket (hour, day, month)"
+    return InvalidRequest(told, param="from")
+
+
+def _grouped(window: Window, bucket: Bucket, group_by: Group | None) -> Select[Any]:
     width = HOUR_MS if bucket == "hour" else DAY_MS
-    start = (generation.c.created_ms - generation.c.created_ms % width).label("start")
-    by: list[ColumnElement[Any]] = [start]
+    by: list[ColumnElement[Any]] = [(rollup.c.start_ms - rollup.c.start_ms % width).label("start")]
     if group_by is not None:
-        by.append(GROUPS[group_by].label("name"))
-    rows = await connection.execute(
-        select(*by, *_sums())
-        .select_from(generation)
-        .join(api_key, generation.c.key_hash == api_key.c.hash)
-        .where(window.holds())
+        by.append(_GROUPS[group_by].label("member"))
+    if group_by == "key":
+        by.append(api_key.c.name.label("name"))
+    wanted = (
+        select(*by, *(func.sum(rollup.c[name]).label(name) for name in Use.__slots__))
+        .where(_within(window.spans(bucket)))
         .group_by(*by)
-        .order_by(*by)
     )
-    used: dict[tuple[int, str | None], Use] = {}
-    for row in rows.mappings():
-        at = _month(row["start"]) if bucket == "month" else int(row["start"])
-        name = row["name"] if group_by is not None else None
-        used.setdefault((at, name), Use()).add(_use(row))
-    return used
+    if group_by in {"key", "project"}:
+        wanted = wanted.join_from(rollup, api_key, rollup.c.key_hash == api_key.c.hash)
+    if window.key_hash is not None:
+        wanted = wanted.where(rollup.c.key_hash == window.key_hash)
+    return wanted
 
 
-async def spent_since(connection: AsyncConnection, hashes: Sequence[str]) -> dict[str, "Spent"]:
-    """Each key's cost in nano-USD this UTC day, week (from Monday) and month."""
-    starts = period_starts(datetime.now(UTC))
-    sums = [
-        func.coalesce(
-            func.sum(case((generation.c.created_ms >= start, generation.c.cost_nano), else_=0)), 0
+def _within(spans: Sequence[tuple[str, int, int]]) -> ColumnElement[bool]:
+    begins = rollup.c.start_ms
+    return or_(
+        *(
+            and_(rollup.c.width == width, begins >= start, begins < end)
+            for width, start, end in spans
         )
-        for start in starts
-    ]
-    rows = await connection.execute(
-        select(generation.c.key_hash, func.max(generation.c.created_ms), *sums)
-        .where(generation.c.key_hash.in_(hashes))
-        .group_by(generation.c.key_hash)
     )
-    return {row[0]: Spent(row[1], int(row[2]), int(row[3]), int(row[4])) for row in rows}
+
+
+def _member(row: RowMapping, group_by: Group | None) -> Member:
+    if group_by is None:
+        return Member()
+    if group_by == "key":
+        return Member(row["name"], row["member"])
+    return Member(row["member"] or None)
+
+
+def _place(row: tuple[tuple[int, Member], Use]) -> tuple[int, str, str]:
+    (start, member), _ = row
+    return start, member.name or "", member.key_hash or ""
+
+
+def _up(at_ms: int, width: int) -> int:
+    return -(-at_ms // width) * width
+
+
+# Keys.
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +166,28 @@ class Spent:
     day_nano: int = 0
     week_nano: int = 0
     month_nano: int = 0
+
+
+async def spent_since(connection: AsyncConnection, hashes: Sequence[str]) -> dict[str, Spent]:
+    """Each key's cost in nano-USD this UTC day, week (from Monday) and month."""
+    starts = period_starts(datetime.now(UTC))
+    sums = [
+        func.coalesce(func.sum(case((rollup.c.start_ms >= start, rollup.c.cost_nano), else_=0)), 0)
+        for start in starts
+    ]
+    lately = and_(
+        rollup.c.key_hash == api_key.c.hash,
+        rollup.c.width == "day",
+        rollup.c.start_ms >= min(starts),
+    )
+    last = select(func.max(generation.c.at_ms)).where(generation.c.key_hash == api_key.c.hash)
+    rows = await connection.execute(
+        select(api_key.c.hash, last.scalar_subquery(), *sums)
+        .join_from(api_key, rollup, lately, isouter=True)
+        .where(api_key.c.hash.in_(hashes))
+        .group_by(api_key.c.hash)
+    )
+    return {row[0]: Spent(row[1], int(row[2]), int(row[3]), int(row[4])) for row in rows}
 
 
 def period_starts(now: datetime) -> tuple[int, int, int]:
@@ -137,57 +220,6 @@ async def keys(
     if not include_disabled:
         wanted = wanted.where(api_key.c.disabled.is_(False))
     return (await connection.execute(wanted)).mappings().all()
-
-
-async def generation_record(
-    connection: AsyncConnection, generation_id: str
-) -> tuple[RowMapping, Sequence[RowMapping]] | None:
-    """One generation and its attempts in order."""
-    row = (
-        (await connection.execute(select(generation).where(generation.c.id == generation_id)))
-        .mappings()
-        .one_or_none()
-    )
-    if row is None:
-        return None
-    attempts = await connection.execute(
-        select(attempt).where(attempt.c.generation_id == generation_id).order_by(attempt.c.seq)
-    )
-    return row, attempts.mappings().all()
-
-
-async def generation_ids(
-    connection: AsyncConnection, key_hash: str | None, after: str | None, limit: int
-) -> list[str]:
-    """Ids, newest first, from behind `after`. Ids sort by time."""
-    wanted = select(generation.c.id).order_by(generation.c.id.desc()).limit(limit)
-    if key_hash is not None:
-        wanted = wanted.where(generation.c.key_hash == key_hash)
-    if after is not None:
-        wanted = wanted.where(generation.c.id < after)
-    return list((await connection.execute(wanted)).scalars())
-
-
-def _sums() -> list[ColumnElement[Any]]:
-    failed = cast(generation.c.error_type.is_not(None), Integer)
-    return [
-        func.count().label("requests"),
-        func.sum(generation.c.charged_characters).label("characters"),
-        func.sum(generation.c.cost_nano).label("cost_nano"),
-        func.sum(generation.c.audio_ms).label("audio_ms"),
-        func.sum(failed).label("errors"),
-        func.sum(generation.c.fallbacks).label("fallbacks"),
-        func.sum(cast(generation.c.cache_hit, Integer)).label("cache_hits"),
-    ]
-
-
-def _use(row: RowMapping) -> Use:
-    return Use(**{name: int(row[name] or 0) for name in Use.__slots__})
-
-
-def _month(start_ms: int) -> int:
-    day = datetime.fromtimestamp(start_ms / 1000, UTC)
-    return _ms(day.replace(day=1))
 
 
 def _ms(moment: datetime) -> int:

@@ -110,11 +110,12 @@ entry = Table(
     Column("characters", BigInteger, nullable=False),
 )
 
+# The price book: whatever price a catalogue ever had, so that every attempt's can be looked up.
 price = Table(
     "price",
     metadata,
     Column("version", String(40), primary_key=True),
-    Column("offer", String(200), primary_key=True, comment="provider:model"),
+    Column("offer", String(265), primary_key=True, comment="provider:model"),
     Column("terms", Text, nullable=False, comment="JSON"),
     Column("seen_ms", BigInteger, nullable=False),
 )

@@ -251,7 +251,7 @@ def _rest() -> None:
     op.create_table(
         "price",
         sa.Column("version", sa.String(40), nullable=False),
-        sa.Column("offer", sa.String(200), nullable=False, comment="provider:model"),
+        sa.Column("offer", sa.String(265), nullable=False, comment="provider:model"),
         sa.Column("terms", sa.Text(), nullable=False, comment="JSON"),
         sa.Column("seen_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("version", "offer", name=op.f("pk_price")),

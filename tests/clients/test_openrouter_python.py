@@ -4,10 +4,11 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from openrouter import OpenRouter, components, errors
+from openrouter import OpenRouter, components, errors, operations
 from openrouter.types import UnrecognizedStr
 
 from tests.clients.fox import FORMATS, FOX, assert_fox
+from tests.doubles.books import move_to_yesterday
 from tests.doubles.running import Running
 
 Statuses = Callable[[str], list[int]]
@@ -165,6 +166,29 @@ def test_a_key_that_is_spoken_with_tells_when_and_what_it_spent(
     assert told.usage == told.usage_daily == told.usage_monthly == pytest.approx(len(FOX) * 15e-6)
     assert told.limit_remaining == pytest.approx(1 - len(FOX) * 15e-6)
     assert told.last_used_at is not None
+
+
+def test_credits_are_told(sdk: OpenRouter, penniless: OpenRouter) -> None:
+    whole = sdk.credits.get_credits().data
+    assert whole.total_credits == whole.total_usage >= 0
+    own = penniless.credits.get_credits().data
+    assert own.total_credits == own.total_usage == 0
+
+
+def test_activity_is_told_in_the_sdks_own_terms(sdk: OpenRouter, gateway: Running) -> None:
+    made = sdk.api_keys.create(name="active")
+    with connect(gateway, made.key) as own:
+        response = own.tts.create_speech(input=FOX, model="test/fine", response_format="mp3")
+        response.read()
+    settled(sdk, response.headers["x-generation-id"])
+    yesterday = move_to_yesterday(gateway, made.data.hash)
+    wanted = operations.GetUserActivityRequest(date_=yesterday, api_key_hash=made.data.hash)
+    [told] = sdk.analytics.get_user_activity(request=wanted).data
+    assert (told.date_, told.model, told.provider_name) == (yesterday, "test/fine", "fine")
+    assert (told.requests, told.prompt_tokens) == (1, len(FOX))
+    assert told.usage == pytest.approx(len(FOX) * 15e-6)
+    with pytest.raises(errors.BadRequestResponseError, match="complete day"):
+        sdk.analytics.get_user_activity(request={"date_": "2020-01-01"})
 
 
 def test_a_key_without_the_scope_may_not_manage(penniless: OpenRouter) -> None:

@@ -3,12 +3,15 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
 import httpx
 from sqlalchemy import NullPool, create_engine, text
 
+from gateway.metering.database import database_url, open_writing
+from gateway.metering.rollups import rebuild
 from tests.doubles.running import Running
 
 Met = TypeVar("Met")
@@ -55,6 +58,18 @@ def settled(client: httpx.Client, generation: str) -> dict[str, object]:
         return record
 
     return until(final, 5)
+
+
+def move_to_yesterday(gateway: Running, key_hash: str) -> str:
+    """Make everything of a key a day older, and count it anew; gives yesterday's date."""
+    url = database_url(gateway.environ["GATEWAY_DATABASE_URL"])
+    engine = open_writing(url, checkpoints=False)
+    with engine.begin() as connection:
+        a_day_ago = "UPDATE generation SET at_ms = at_ms - 86400000 WHERE key_hash = :hash"
+        connection.execute(text(a_day_ago), {"hash": key_hash})
+        assert rebuild(connection).differed > 0
+    engine.dispose()
+    return (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
 
 
 class Books:

@@ -210,7 +210,8 @@ def test_usage_comes_as_csv_and_by_month(client: httpx.Client) -> None:
     )
     assert response.headers["content-type"].startswith("text/csv")
     head, *rows = response.text.splitlines()
-    assert head == "start,key,requests,characters,cost,audio_seconds,errors,fallbacks,cache_hits"
+    counted = "requests,characters,cost,audio_seconds,errors,fallbacks,cache_hits"
+    assert head == f"start,key,key_hash,{counted}"
     assert all(row.split(",")[0].endswith("-01T00:00:00+00:00") for row in rows)
 
 
@@ -218,6 +219,11 @@ def test_usage_comes_as_csv_and_by_month(client: httpx.Client) -> None:
     ("query", "param"),
     [
         ({"from": "yesterday"}, "from"),
+        ({"from": "1969-12-31"}, "from"),
+        ({"to": "9" * 18}, "to"),
+        ({"to": "0001-01-01T00:00:00+14:00"}, "to"),
+        ({"from": "2026-02-01", "to": "2026-01-31"}, "to"),
+        ({"from": "2016-01-01", "to": "2026-02-01", "bucket": "hour"}, "from"),
         ({"bucket": "year"}, "bucket"),
         ({"group_by": "x"}, "group_by"),
     ],

@@ -1,0 +1,41 @@
+"""Records: one generation with its attempts and the prices that they were made at."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import RowMapping, and_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.tables import attempt, generation, price
+
+
+async def generation_record(
+    connection: AsyncConnection, generation_id: str
+) -> tuple[RowMapping, Sequence[RowMapping]] | None:
+    """One generation and its attempts in order, each with `terms` from the price book."""
+    wanted = select(generation).where(generation.c.id == generation_id)
+    row = (await connection.execute(wanted)).mappings().one_or_none()
+    if row is None:
+        return None
+    its_price = and_(
+        price.c.version == attempt.c.price,
+        price.c.offer == attempt.c.provider + ":" + attempt.c.model,
+    )
+    attempts = await connection.execute(
+        select(attempt, price.c.terms)
+        .join_from(attempt, price, its_price, isouter=True)
+        .where(attempt.c.generation_id == generation_id)
+        .order_by(attempt.c.seq)
+    )
+    return row, attempts.mappings().all()
+
+
+async def generation_ids(
+    connection: AsyncConnection, key_hash: str | None, after: str | None, limit: int
+) -> list[str]:
+    """Ids, newest first, from behind `after`. Ids sort by time."""
+    wanted = select(generation.c.id).order_by(generation.c.id.desc()).limit(limit)
+    if key_hash is not None:
+        wanted = wanted.where(generation.c.key_hash == key_hash)
+    if after is not None:
+        wanted = wanted.where(generation.c.id < after)
+    return list((await connection.execute(wanted)).scalars())
