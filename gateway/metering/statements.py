@@ -81,12 +81,12 @@ _NOT_YET = _NOTHING | {"audio_ms": "0", "fallbacks": "0"}
 class Statements:
     """What the ledger says to its database."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, clock: str | None = None) -> None:
         sql = self.sql = Compiler(dialect)
         false = "0" if sql.sqlite else "false"
         # Reading, in the order in which a batch locks: budgets, claims, generations, balances.
         self.lock_budgets = "" if sql.sqlite else "LOCK TABLE budget IN ACCESS EXCLUSIVE MODE"
-        self.now = sql.read(_now(sqlite=sql.sqlite))
+        self.now = sql.read(text(clock) if clock else _now(sqlite=sql.sqlite))
         self.claims = sql.read(
             select(claim.c.id, claim.c.generation_id, claim.c.fingerprint, claim.c.created_ms)
             .where(sql.among(claim.c.id, "ids"))

@@ -55,7 +55,10 @@ Lane = queue.SimpleQueue[Waiting | None]
 class Writer:
     """Carries operations out durably, those of one request in order."""
 
-    def __init__(self, engine: Engine, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self, engine: Engine, patience: float = PATIENCE_SECONDS, clock: str | None = None
+    ) -> None:
+        """clock: SQL that gives the time in epoch ms, where not the database's own is meant."""
         self._engine = engine
         self.patience = patience
         self.instance = secrets.token_hex(8)
@@ -65,7 +68,7 @@ class Writer:
         """Requests that hold something now; a guess, good enough to decide who lingers."""
         self._pending: deque[tuple[float, asyncio.Future[Answer]]] = deque()
         self._impatient: asyncio.TimerHandle | None = None
-        statements = Statements(engine.dialect)
+        statements = Statements(engine.dialect, clock)
         threads = 1 if engine.dialect.name == "sqlite" else POSTGRES_THREADS
         self._lanes: list[Lane] = [queue.SimpleQueue() for _ in range(threads)]
         self._threads = [
