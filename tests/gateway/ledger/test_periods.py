@@ -1,0 +1,41 @@
+"""Requests that outlive their period, and budgets that come after it."""
+
+from gateway.metering.operations import Budget, SetBudgets
+from gateway.metering.scopes import MINUTE_MS, Period
+from tests.gateway.ledger.asked import CREATE, KEY, extend, hold, settle, void
+from tests.gateway.ledger.audit import assert_at_rest, assert_sound
+from tests.gateway.ledger.bench import Bench
+
+
+def budget(limit: int | None, period: Period = "minute", **more: int) -> SetBudgets:
+    return SetBudgets((Budget(f"key:{KEY}", period, limit, **more),), "me")
+
+
+def balances(bench: Bench) -> dict[str, tuple[int, int]]:
+    with bench.looking() as connection:
+        rows = assert_sound(connection)["balance"]
+    return {row["id"].partition("|")[2]: (row["posted_nano"], row["held_nano"]) for row in rows}
+
+
+def test_a_limit_below_what_an_earlier_period_used_lets_its_requests_end(bench: Bench) -> None:
+    assert bench.ask(CREATE) == [True]
+    assert bench.ask(hold("a", 900), hold("b", 50)) == [True, True]
+    bench.turn(MINUTE_MS)
+    assert bench.ask(budget(500)) == [True]
+    assert bench.ask(settle("a", 800)) == [True]
+    assert balances(bench)["minute|0"] == (800, 50)
+    assert bench.ask(extend("b", 10)) == [True], "the limit came after its minute"
+    assert bench.ask(void("b")) == [True]
+    with bench.looking() as connection:
+        assert_at_rest(assert_sound(connection))
+
+
+def test_a_further_attempt_is_judged_by_the_limit_of_its_own_period(bench: Bench) -> None:
+    assert bench.ask(CREATE) + bench.ask(budget(1000)) == [True, True]
+    assert bench.ask(hold("a", 900)) == [True]
+    bench.turn(MINUTE_MS)
+    assert bench.ask(budget(5000)) == [True]
+    assert bench.ask(extend("a", 200)) == ["BudgetExceeded"]
+    assert bench.ask(budget(10)) == [True]
+    assert bench.ask(extend("a", 100)) == [True]
+    assert balances(bench)["minute|0"] == (0, 1000)
