@@ -1,6 +1,6 @@
 """Requests that outlive their period, and budgets that come after it."""
 
-from gateway.metering.operations import Budget, SetBudgets
+from gateway.metering.operations import Budget, Lose, SetBudgets
 from gateway.metering.scopes import MINUTE_MS, Period
 from tests.gateway.ledger.asked import CREATE, KEY, extend, hold, settle, void
 from tests.gateway.ledger.audit import assert_at_rest, assert_sound
@@ -39,3 +39,13 @@ def test_a_further_attempt_is_judged_by_the_limit_of_its_own_period(bench: Bench
     assert bench.ask(budget(10)) == [True]
     assert bench.ask(extend("a", 100)) == [True]
     assert balances(bench)["minute|0"] == (0, 1000)
+
+
+def test_what_a_provider_may_have_said_for_nothing_counts_until_it_is_known(bench: Bench) -> None:
+    ten = SetBudgets((Budget("provider:x", "total", limit_characters=10),), "me")
+    assert bench.ask(CREATE) + bench.ask(ten) == [True, True]
+    assert bench.ask(hold("a", 5)) == [True]
+    assert bench.ask(Lose(("a",))) == [True]
+    assert bench.ask(hold("b", 5)) == ["OfferRefused"]
+    assert bench.ask(settle("a", 5)) == [True], "late"
+    assert bench.ask(hold("b", 5)) == ["OfferRefused"]
