@@ -146,13 +146,13 @@ def _characters_refusal(balance: Balance, wish: Wish, now_ms: int) -> GatewayErr
 
 def _rate_refusal(balance: Balance, budget: Budget, wish: Wish, now_ms: int) -> GatewayError | None:
     limit = budget.limit_requests
-    if limit is not None and balance.requests + wish.requests > limit:
+    if wish.requests and limit is not None and balance.requests + wish.requests > limit:
         told = f"{_whose(balance)}'s limit of {limit} requests{_per(balance)} is reached"
         if limit == 0 or balance.period == "total":
             return _error(balance, told)
         return RateLimited(told, retry_after=_wait(balance, now_ms))
     streams = budget.limit_streams
-    if streams is not None and balance.streams + wish.streams > streams:
+    if wish.streams and streams is not None and balance.streams + wish.streams > streams:
         told = f"{_whose(balance)}'s limit of {streams} requests at once is reached"
         return RateLimited(told, retry_after=STREAM_WAIT_SECONDS)
     return None

@@ -49,3 +49,11 @@ def test_what_a_provider_may_have_said_for_nothing_counts_until_it_is_known(benc
     assert bench.ask(hold("b", 5)) == ["OfferRefused"]
     assert bench.ask(settle("a", 5)) == [True], "late"
     assert bench.ask(hold("b", 5)) == ["OfferRefused"]
+
+
+def test_a_further_attempt_of_a_running_request_is_no_further_request(bench: Bench) -> None:
+    assert bench.ask(CREATE) == [True]
+    assert bench.ask(hold("a", 1), hold("b", 1)) == [True, True]
+    assert bench.ask(budget(None, "total", limit_requests=1, limit_streams=1)) == [True]
+    assert bench.ask(extend("a", 1)) == [True]
+    assert bench.ask(hold("c", 1)) == ["BudgetExceeded"]
