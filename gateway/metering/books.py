@@ -316,6 +316,7 @@ class Books:
         to.claim_again.run(cursor, self.claimed_again)
         to.update_balance.run(cursor, [_counters(self.balances[id_]) for id_ in self._touched])
         to.add_use.run(cursor, self.rollups.rows())
+        to.drop_use.run(cursor, self.rollups.emptied())
 
 
 def _scopes(key_hash: str, project: str, organisation: str) -> tuple[str, ...]:

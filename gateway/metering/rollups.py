@@ -17,16 +17,24 @@ class Rollups:
 
     def __init__(self) -> None:
         self._sums: dict[tuple[Any, ...], list[int]] = {}
+        self._withdrawn: set[tuple[Any, ...]] = set()
 
     def add(self, at_ms: int, names: Names, use: Sequence[int], sign: int = 1) -> None:
         for width, ms in WIDTHS:
-            sums = self._sums.setdefault((width, at_ms - at_ms % ms, *names), [0] * len(use))
+            where = (width, at_ms - at_ms % ms, *names)
+            sums = self._sums.setdefault(where, [0] * len(use))
+            if sign < 0:
+                self._withdrawn.add(where)
             for place, value in enumerate(use):
                 sums[place] += sign * value
 
     def rows(self) -> list[tuple[Any, ...]]:
         """In the key's order, so that two batches never wait for each other in a ring."""
         return [(*names, *sums) for names, sums in sorted(self._sums.items()) if any(sums)]
+
+    def emptied(self) -> list[tuple[Any, ...]]:
+        """Rows that may count nothing now: their names, and how many requests that is."""
+        return [(*names, 0) for names in sorted(self._withdrawn)]
 
 
 def rebuild(connection: Connection) -> int:

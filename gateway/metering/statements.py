@@ -155,6 +155,7 @@ class Statements:
         self.open_balance = sql.insert_missing(balance, BALANCE)
         self.update_balance = sql.update(balance, ("id",), COUNTERS)
         self.add_use = sql.add_up(rollup, [each.name for each in rollup.c], USE)
+        self.drop_use = sql.delete(rollup, (*rollup.primary_key.columns.keys(), "requests"))
         # Administration.
         self.insert_key = sql.insert(
             api_key,

@@ -57,3 +57,10 @@ def test_a_further_attempt_of_a_running_request_is_no_further_request(bench: Ben
     assert bench.ask(budget(None, "total", limit_requests=1, limit_streams=1)) == [True]
     assert bench.ask(extend("a", 1)) == [True]
     assert bench.ask(hold("c", 1)) == ["BudgetExceeded"]
+
+
+def test_what_came_late_leaves_no_empty_row_where_it_was_counted_first(bench: Bench) -> None:
+    assert bench.ask(CREATE) + bench.ask(hold("a", 5)) == [True, True]
+    assert bench.ask(Lose(("a",))) == [True]
+    assert bench.ask(settle("a", 5)) == [True]
+    balances(bench)
