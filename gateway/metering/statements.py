@@ -243,7 +243,7 @@ SELECT coalesce(sum(CASE WHEN g.status = 'held' THEN 0 ELSE a.liability_nano END
   coalesce(sum(CASE WHEN g.status = 'held' THEN coalesce(a.bound_nano, 0) ELSE 0 END), 0),
   coalesce(sum(CASE WHEN g.status <> 'held' AND a.liability_nano > coalesce(a.bound_nano, 0)
     THEN a.liability_nano - coalesce(a.bound_nano, 0) ELSE 0 END), 0),
-  coalesce(sum(CASE WHEN g.status <> 'held' AND 
+  coalesce(sum(CASE WHEN g.status <> 'held' AND
     (a.liability_nano > 0 OR a.outcome IN ('done', 'unknown')) THEN g.characters ELSE 0 END), 0),
   coalesce(sum(CASE WHEN g.status = 'held' THEN g.characters ELSE 0 END), 0),
   0,
