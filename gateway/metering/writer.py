@@ -42,8 +42,9 @@ PATIENCE_SECONDS = 6.0
 """How long an operation may wait; longer than the database's own time limits."""
 PATIENCE_STEP = 0.25
 DEADLOCK_TRIES = 3
-_RING_STATES = {"40001", "40P01"}
-"""SQLSTATEs of a transaction that PostgreSQL broke off because of others; it may be repeated."""
+_RING_STATES = {"40001", "40P01", "23505"}
+"""SQLSTATEs of a transaction that failed because of others; it may be repeated. The last: a claim
+that somebody else made since it was looked for, which is found when it is looked for again."""
 _AWAY = "the ledger's database does not answer"
 log = logging.getLogger(__name__)
 
@@ -240,10 +241,11 @@ class _Session:
 
     def _commit_unless_in_a_ring(self, operations: Sequence[Operation]) -> list[Answer]:
         """Batches of other gateways may have waited for this one as it did for them."""
+        driver = self._engine.dialect.loaded_dbapi
         for _ in range(DEADLOCK_TRIES - 1):
             try:
                 return self._commit(operations)
-            except self._engine.dialect.loaded_dbapi.OperationalError as error:
+            except (driver.OperationalError, driver.IntegrityError) as error:
                 if getattr(error, "sqlstate", None) not in _RING_STATES or not self._connection:
                     raise
                 self._connection.rollback()
