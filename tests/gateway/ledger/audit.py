@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from gateway.metering.rollups import rebuild
-from gateway.metering.scopes import period_start
+from gateway.metering.scopes import Period, period_start
 from gateway.tables import (
     api_key,
     attempt,
@@ -23,7 +23,6 @@ from gateway.tables import (
 TABLES = (api_key, attempt, balance, budget, claim, entry, generation, rollup)
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]
-CHARGE = {"posted_nano": "nano", "posted_characters": "characters"}
 COUNTED = ("posted_nano", "held_nano", "posted_characters", "held_characters")
 
 
@@ -52,11 +51,14 @@ def assert_entries_are_balances(tables: Tables, organisations: dict[str, str]) -
     """I1: what the entries of a scope and period add up to is what its row counts."""
     generations = {row["id"]: row for row in tables["generation"]}
     sums: Counter[tuple[str, str, int, str]] = Counter()
-    periods = [(row["scope"], row["period"]) for row in tables["budget"]]
+    asked = {(row["generation_id"], row["seq"]): row["provider"] for row in tables["attempt"]}
+    periods: dict[str, list[Period]] = {}
+    for row in tables["budget"]:
+        periods.setdefault(row["scope"], []).append(row["period"])
     for line in tables["entry"]:
         made = generations[line["generation_id"]]
-        for scope, counter, amount in _moved(line, made, organisations, tables):
-            for period in [period for name, period in periods if name == scope]:
+        for scope, counter, amount in _moved(line, made, organisations, asked):
+            for period in periods.get(scope, ()):
                 sums[scope, period, period_start(period, made["at_ms"]), counter] += amount
     for row in tables["balance"]:
         where = (row["scope"], row["period"], row["start_ms"])
@@ -66,7 +68,7 @@ def assert_entries_are_balances(tables: Tables, organisations: dict[str, str]) -
 
 
 def _moved(
-    line: Row, made: Row, organisations: dict[str, str], tables: Tables
+    line: Row, made: Row, organisations: dict[str, str], asked: dict[tuple[str, int], str]
 ) -> Iterator[tuple[str, str, int]]:
     """Which counters an entry moves: its hold counts for as long as the request is open."""
     place = "posted" if line["kind"] != "hold" else "held"
@@ -80,12 +82,7 @@ def _moved(
         for scope in (*payers, "global"):
             yield scope, f"{place}_characters", line["characters"]
         return
-    [asked] = [
-        each["provider"]
-        for each in tables["attempt"]
-        if (each["generation_id"], each["seq"]) == (line["generation_id"], line["seq"])
-    ]
-    for scope in (f"provider:{asked}", "global"):
+    for scope in (f"provider:{asked[line['generation_id'], line['seq']]}", "global"):
         yield scope, f"{place}_nano", line["nano"]
 
 
