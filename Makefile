@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test bench format check clean
+.PHONY: run test bench torture seeds format check clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -32,6 +32,12 @@ format: $(VENV)/.tested
 bench: $(VENV)/.tested
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.ledger
+
+torture: $(VENV)/.tested
+	$(BIN)/python -m tests.torture
+
+seeds: $(VENV)/.tested
+	$(BIN)/python -m tests.seeds
 
 clean:
 	rm -rf $(VENV) $(NODE)/node_modules

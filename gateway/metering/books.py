@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from gateway.metering.balances import Balance
+from gateway.metering.balances import Balance, fitting
 from gateway.metering.link import Link
 from gateway.metering.operations import (
     Budget,
@@ -230,7 +230,7 @@ class Books:
         missing = sorted(ids.keys() - self.balances.keys())
         for id_ in missing:
             # What was used in a period before anybody counted counts, too.
-            self._open_balance(self.counted(*ids[id_]))
+            self._open_balance(fitting(self.counted(*ids[id_])))
         if missing:
             self._lock_balances(ids)
 

@@ -179,7 +179,7 @@ def _owe(books: Books, held: Generation, attempt: Attempt, *, outcome: str, owed
 
 def _is_spoken(owed: int, outcome: str) -> bool:
     """Whether the provider has spoken the text, or may have."""
-    return owed > 0 or outcome == "done"
+    return owed > 0 or outcome in {"done", "unknown"}
 
 
 # What is counted.

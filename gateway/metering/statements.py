@@ -82,12 +82,12 @@ _NOT_YET = _NOTHING | {"audio_ms": "0", "fallbacks": "0"}
 class Statements:
     """What the ledger says to its database."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, clock: str | None = None) -> None:
         sql = self.sql = Compiler(dialect)
         false = "0" if sql.sqlite else "false"
         # Reading, in the order in which a batch locks: budgets, claims, generations, balances.
         self.lock_budgets = "" if sql.sqlite else "LOCK TABLE budget IN ACCESS EXCLUSIVE MODE"
-        self.now = sql.read(_now(sqlite=sql.sqlite))
+        self.now = sql.read(text(clock) if clock else _now(sqlite=sql.sqlite))
         self.claims = sql.read(
             select(claim.c.id, claim.c.generation_id, claim.c.fingerprint, claim.c.created_ms)
             .where(sql.among(claim.c.id, "ids"))
@@ -246,8 +246,8 @@ SELECT coalesce(sum(CASE WHEN g.status = 'held' THEN 0 ELSE a.liability_nano END
   coalesce(sum(CASE WHEN g.status = 'held' THEN coalesce(a.bound_nano, 0) ELSE 0 END), 0),
   coalesce(sum(CASE WHEN g.status <> 'held' AND a.liability_nano > coalesce(a.bound_nano, 0)
     THEN a.liability_nano - coalesce(a.bound_nano, 0) ELSE 0 END), 0),
-  coalesce(sum(CASE WHEN g.status <> 'held' AND (a.liability_nano > 0 OR a.outcome = 'done')
-    THEN g.characters ELSE 0 END), 0),
+  coalesce(sum(CASE WHEN g.status <> 'held' AND
+    (a.liability_nano > 0 OR a.outcome IN ('done', 'unknown')) THEN g.characters ELSE 0 END), 0),
   coalesce(sum(CASE WHEN g.status = 'held' THEN g.characters ELSE 0 END), 0),
   0,
   count(*),

@@ -42,8 +42,9 @@ PATIENCE_SECONDS = 6.0
 """How long an operation may wait; longer than the database's own time limits."""
 PATIENCE_STEP = 0.25
 DEADLOCK_TRIES = 3
-_RING_STATES = {"40001", "40P01"}
-"""SQLSTATEs of a transaction that PostgreSQL broke off because of others; it may be repeated."""
+_RING_STATES = {"40001", "40P01", "23505"}
+"""SQLSTATEs of a transaction that failed because of others; it may be repeated. The last: a claim
+that somebody else made since it was looked for, which is found when it is looked for again."""
 _AWAY = "the ledger's database does not answer"
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,10 @@ Lane = queue.SimpleQueue[Waiting | None]
 class Writer:
     """Carries operations out durably, those of one request in order."""
 
-    def __init__(self, engine: Engine, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self, engine: Engine, patience: float = PATIENCE_SECONDS, clock: str | None = None
+    ) -> None:
+        """clock: SQL that gives the time in epoch ms, where not the database's own is meant."""
         self._engine = engine
         self.patience = patience
         self.instance = secrets.token_hex(8)
@@ -65,7 +69,7 @@ class Writer:
         """Requests that hold something now; a guess, good enough to decide who lingers."""
         self._pending: deque[tuple[float, asyncio.Future[Answer]]] = deque()
         self._impatient: asyncio.TimerHandle | None = None
-        statements = Statements(engine.dialect)
+        statements = Statements(engine.dialect, clock)
         threads = 1 if engine.dialect.name == "sqlite" else POSTGRES_THREADS
         self._lanes: list[Lane] = [queue.SimpleQueue() for _ in range(threads)]
         self._threads = [
@@ -237,10 +241,11 @@ class _Session:
 
     def _commit_unless_in_a_ring(self, operations: Sequence[Operation]) -> list[Answer]:
         """Batches of other gateways may have waited for this one as it did for them."""
+        driver = self._engine.dialect.loaded_dbapi
         for _ in range(DEADLOCK_TRIES - 1):
             try:
                 return self._commit(operations)
-            except self._engine.dialect.loaded_dbapi.OperationalError as error:
+            except (driver.OperationalError, driver.IntegrityError) as error:
                 if getattr(error, "sqlstate", None) not in _RING_STATES or not self._connection:
                     raise
                 self._connection.rollback()

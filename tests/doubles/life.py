@@ -141,7 +141,7 @@ async def living(url: str, folder: Path) -> AsyncIterator[Life]:
     migrate(Settings(config=folder, data=folder, database=Database(url)))
     engine = open_writing(database_url(url), checkpoints=False)
     writer = Writer(open_writing(database_url(url), checkpoints=True))
-    lived = Life(writer, engine, Random(0))  # noqa: S311  # nothing is secret here
+    lived = Life(writer, engine, Random(0))  # nothing is secret here
     await lived.make_keys()
     yield lived
     await writer.close()

@@ -1,1 +1,1 @@
-"""Torture: what must not happen, tried on purpose and often."""
+"""Long proofs, run by hand: `make torture`."""
