@@ -19,6 +19,7 @@ from gateway.dispatch.supervisor import Supervisor
 from gateway.endpoints import catalogue, generations, health, keys, speech, usage
 from gateway.endpoints.answers import exception_handlers
 from gateway.endpoints.state import Gateway, Routes
+from gateway.kept.clips import Clips
 from gateway.metering.database import database_url, open_reading, open_writing
 from gateway.metering.writer import Writer
 from gateway.routing.policies import Policy
@@ -112,7 +113,8 @@ async def running(
     tracing = Tracing(environ)
     standings = Standings()
     codecs = ThreadPoolExecutor(CODEC_THREADS, "codec")
-    tools = Tools(client, providers.speak, writer, standings, settings.deadlines, codecs)
+    kept = Clips(settings.kept_folder, settings.kept)
+    tools = Tools(client, providers.speak, writer, standings, settings.deadlines, codecs, kept)
     gateway = Gateway(
         routes=routes,
         callers=Callers(reading, pepper),
@@ -122,6 +124,7 @@ async def running(
         writer=writer,
         reading=reading,
         pepper=pepper,
+        kept=kept,
         deadlines=settings.deadlines,
         default_policy=settings.defaults.policy,  # type: ignore[arg-type]  # create_app checked it
         public_catalogue=settings.server.public_catalogue or _is_loopback(settings.server.host),
@@ -131,6 +134,7 @@ async def running(
     finally:
         gateway.draining = True
         await gateway.supervisor.drain(settings.server.drain_seconds)
+        await kept.close()
         await client.aclose()
         await writer.close()
         await reading.dispose()

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import providers
 from gateway.audio.formats import Sound
-from gateway.metering.operations import Opening
+from gateway.kept.clips import Clips
+from gateway.metering.operations import Claim, Opening
 from gateway.metering.writer import Writer
 from gateway.routing.plan import Plan
 from gateway.routing.standings import Standings
@@ -32,6 +33,8 @@ class Job:
     planned: float
     first_audio_by: float
     ends_by: float
+    claim: Claim | None = None
+    """Its Idempotency-Key. What is spoken under one is kept, and carried on to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +49,4 @@ class Tools:
     deadlines: Deadlines
     codecs: Executor
     """Threads for encoding and decoding."""
+    kept: Clips

@@ -3,13 +3,24 @@
 import asyncio
 import logging
 import time
+from collections.abc import Coroutine
 
 from gateway.dispatch.attempts import Attempts
 from gateway.dispatch.costs import flags_of
 from gateway.dispatch.job import Job, Tools
-from gateway.dispatch.outlet import Abandoned, Outlet
+from gateway.dispatch.outlet import Abandoned, Head, Outlet
+from gateway.dispatch.replay import read_out
 from gateway.dispatch.reports import intent_of
-from gateway.errors import ClientLeft, Draining, GatewayError, InDoubt, MeteringUnavailable
+from gateway.errors import (
+    ClientLeft,
+    Draining,
+    GatewayError,
+    InDoubt,
+    MeteringUnavailable,
+    Replay,
+)
+from gateway.kept.clips import Draft
+from gateway.kept.folder import Clip
 from gateway.metering.operations import Closing, Hold, Operation, Record, Resolve
 from gateway.tracing import Attributes, Step
 
@@ -30,10 +41,19 @@ class Supervisor:
 
     def start(self, job: Job) -> Outlet:
         outlet = Outlet()
-        task = asyncio.create_task(self._supervise(job, outlet))
+        self._own(self._supervise(job, outlet), outlet)
+        return outlet
+
+    def replay(self, clip: Clip, head: Head) -> Outlet:
+        """Say again what was kept; nothing is held, and nobody is asked."""
+        outlet = Outlet()
+        self._own(read_out(clip, head, outlet, self._tools.deadlines.stall_seconds), outlet)
+        return outlet
+
+    def _own(self, running: Coroutine[None, None, None], outlet: Outlet) -> None:
+        task = asyncio.create_task(running)
         self._running[task] = outlet
         task.add_done_callback(self._forget)
-        return outlet
 
     async def refuse(self, job: Job, error: GatewayError) -> None:
         """Write down a request whose plan has no choice; nothing was held."""
@@ -54,7 +74,7 @@ class Supervisor:
         await self._ended(seconds)
         self._stopped = True
         for outlet in list(self._running.values()):
-            outlet.abandon()
+            outlet.break_off()
         await self._ended(SETTLE_SECONDS)
         if self._running:
             log.error("%d requests could not be settled; their holds stay", len(self._running))
@@ -73,10 +93,13 @@ class Supervisor:
     async def _supervise(self, job: Job, outlet: Outlet) -> None:
         choice = job.plan.choices[0]
         most = job.plan.hold_nano
-        hold = Hold(job.opening, most, intent_of(choice, 1))
+        hold = Hold(job.opening, most, intent_of(choice, 1), job.claim)
         steps = [Step("plan", job.began, job.planned)]
         try:
             await self._tools.writer.submit(hold)
+        except Replay as replay:
+            outlet.close(replay)  # what answers it has its record already
+            return
         except GatewayError as error:
             await self._refused(job, outlet, error, steps)
             return
@@ -85,6 +108,8 @@ class Supervisor:
         attempts = Attempts(job, outlet, self._tools, (held_at, most))
         failure = await self._run(attempts, outlet)
         closing = _closing(job, attempts, outlet, failure)
+        if outlet.draft is not None:
+            await _keep(outlet.draft, whole=attempts.whole and closing.status == "settled")
         settling = time.monotonic()
         await self._settle(job, closing)
         settled = time.monotonic()
@@ -147,6 +172,14 @@ class Supervisor:
             else:
                 return
         log.error("generation %s could not be settled; its hold stays", opening.id)
+
+
+async def _keep(draft: Draft, *, whole: bool) -> None:
+    """Before the settle: who finds the request settled finds its clip, too."""
+    if whole:
+        await draft.keep()
+    else:
+        draft.drop()
 
 
 def _closing(job: Job, attempts: Attempts, outlet: Outlet, error: GatewayError | None) -> Closing:

@@ -171,6 +171,8 @@ class Books:
         if not ids:
             return
         statements = self.statements
+        if statements.lock_claims is not None:
+            statements.lock_claims.all(self.cursor, in_json(ids))
         rows = statements.claims.all(self.cursor, in_json(ids))
         found = [Claimed(*row) for row in rows]
         stated = statements.statuses.all(self.cursor, in_json(c.generation_id for c in found))
@@ -334,7 +336,7 @@ def _claims(operations: Iterable[Operation]) -> set[str]:
 
 
 def claim_id(hold: Hold) -> str:
-    return f"{hold.opening.key_hash}:{hold.claim.token}" if hold.claim else ""
+    return hold.claim.id(hold.opening.key_hash) if hold.claim else ""
 
 
 def _generations(operations: Iterable[Operation]) -> set[str]:

@@ -87,6 +87,8 @@ class Statements:
         # Reading, in the order in which a batch locks: budgets, claims, generations, balances.
         self.lock_budgets = "" if sql.sqlite else "LOCK TABLE budget IN ACCESS EXCLUSIVE MODE"
         self.now = sql.read(_now(sqlite=sql.sqlite))
+        # A claim that is not there yet has no row to lock, and two gateways may make it at once.
+        self.lock_claims = None if sql.sqlite else sql.read(text(_LOCK_CLAIMS), "ids")
         self.claims = sql.read(
             select(claim.c.id, claim.c.generation_id, claim.c.fingerprint, claim.c.created_ms)
             .where(claim.c.id.in_(sql.listed("ids")))
@@ -223,6 +225,10 @@ def _now(*, sqlite: bool) -> ClauseElement:
         return text("SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)")
     return text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)")
 
+
+_LOCK_CLAIMS = """
+SELECT pg_advisory_xact_lock(hashtextextended(id, 0))
+FROM json_array_elements_text(CAST(:ids AS json)) AS id"""
 
 # Charges, characters, requests and streams of the requests within [start, end).
 _USED = """
