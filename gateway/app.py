@@ -134,11 +134,11 @@ async def running(
     finally:
         gateway.draining = True
         await gateway.supervisor.drain(settings.server.drain_seconds)
-        await kept.close()
         await client.aclose()
         await writer.close()
         await reading.dispose()
         tracing.close()
+        await kept.close()
         codecs.shutdown(cancel_futures=True)
 
 

@@ -49,15 +49,13 @@ class Outlet:
         """Whether the first audio has left for the client."""
         self.abandoned = False
         self.draft: Draft | None = None
-        """The kept clip in the making: it takes everything, the client's leaving included."""
+        """The kept clip in the making; it goes on when the client has left."""
+        self._carried_on = False
 
     @property
     def deserted(self) -> bool:
-        """Whether nobody takes the audio any more: the client has left, and none of it is kept.
-
-        A client that never had audio takes its clip along, as it will not pay for it.
-        """
-        kept = self.draft is not None and not self.draft.lost and self.delivered
+        """Whether nobody takes the audio any more: the client has left, and none of it is kept."""
+        kept = self._carried_on and self.draft is not None and not self.draft.lost
         return self.abandoned and not kept
 
     # The supervisor's side.
@@ -136,6 +134,7 @@ class Outlet:
         if self.abandoned or self._ended.done():
             return
         self.abandoned = True
+        self._carried_on = self.delivered  # who has had no audio does not pay for a kept clip
         self.finish()
         _wake(self._wake_reader)
         _wake(self._wake_writer)
