@@ -44,10 +44,11 @@ def assert_charged_once(books: Books, key: Key, text: str) -> None:
 
 
 def kept_files(gateway: Running) -> list[str]:
-    return [each.name for each in (gateway.data / "kept").iterdir()]
+    folder = gateway.data / "kept"
+    return [each.name for each in folder.iterdir()] if folder.exists() else []
 
 
-def cut_after_first_audio(gateway: Running, key: Key, token: str, body: dict[str, object]) -> None:
+def cut_after_first_audio(gateway: Running, key: str, token: str, body: dict[str, object]) -> None:
     """Read the first bytes of audio, hang up, and wait until the gateway has seen it."""
     content = json.dumps(body).encode()
     client = socket.create_connection(("127.0.0.1", int(gateway.environ["GATEWAY_PORT"])))
@@ -55,7 +56,7 @@ def cut_after_first_audio(gateway: Running, key: Key, token: str, body: dict[str
     with client:
         client.settimeout(10)
         client.sendall(
-            f"POST /v1/audio/speech HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key.plain}\r\n"
+            f"POST /v1/audio/speech HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n"
             f"idempotency-key: {token}\r\ncontent-length: {len(content)}\r\n\r\n".encode()
             + content
         )

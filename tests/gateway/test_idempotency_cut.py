@@ -4,6 +4,8 @@ import json
 import signal
 import socket
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -31,7 +33,7 @@ def test_a_client_that_is_cut_off_gets_the_whole_clip_when_it_comes_back(
 ) -> None:
     token, text = unique(), f"cut {unique()}"
     body = {"model": "test/in-halves", "input": text, "response_format": "pcm"}
-    cut_after_first_audio(gateway, key, token, body)
+    cut_after_first_audio(gateway, key.plain, token, body)
     assert ask(mine, token, text, model="test/in-halves").status_code == 409
     [heard] = upstream.said(text)
     assert not heard.gone.is_set()
@@ -118,12 +120,10 @@ def test_what_is_too_large_to_keep_is_not_carried_on(strict: Running, upstream: 
     body = {"model": "test/endless", "input": text, "response_format": "pcm"}
     with strict.client() as client:
         key = new_key(client)
-        cut_after_first_audio(strict, key, token, body)
+        cut_after_first_audio(strict, key.plain, token, body)
         assert upstream.said(text)[0].gone.wait(12), "the upstream still speaks"
         with strict.client(key.plain) as mine:
-            until(
-                lambda: ask(mine, token, text, model="test/endless").status_code == 410,
-            )
+            until(lambda: ask(mine, token, text, model="test/endless").status_code == 410)
     assert len(upstream.said(text)) == 1
     until(lambda: not [each for each in kept_files(strict) if each.endswith(".draft")])
 
@@ -135,11 +135,10 @@ def test_a_clip_that_is_carried_on_has_no_more_time_than_any_other(
     body = {"model": "test/stalling", "input": text, "response_format": "pcm"}
     with strict.client() as client:
         key = new_key(client)
-        cut_after_first_audio(strict, key, token, body)
+        cut_after_first_audio(strict, key.plain, token, body)
         assert upstream.said(text)[0].gone.wait(12), "the upstream is still waited for"
-        [record] = [
-            each for each in client.get("/v1/generations").json()["data"] if each["key"] == key.hash
-        ]
+        told = client.get("/v1/generations").json()["data"]
+        [record] = [each for each in told if each["key"] == key.hash]
         record = settled(client, record["id"])
     assert (record["status"], record["cost"]) == ("voided", "0")
 
@@ -192,3 +191,60 @@ def test_a_replay_needs_neither_the_model_nor_its_provider(
     assert again.content == first.content
     assert again.headers["x-model"] == "passing/model"
     assert len(upstream.said(text)) == 1
+
+
+# Gateways that end.
+
+
+@dataclass(frozen=True)
+class Brief:
+    """A gateway that is started more than once, and has a second to stop."""
+
+    home: Path
+    url: str
+    upstream: Upstream
+
+    def started(self) -> AbstractContextManager[Running]:
+        (self.home / "providers.toml").write_text(catalogue(self.upstream))
+        return running(
+            self.home / "data",
+            self.url,
+            GATEWAY_CATALOG=str(self.home / "providers.toml"),
+            GATEWAY_EMBEDDED_VOICE_ENABLED="false",
+            GATEWAY_SERVER_DRAIN_SECONDS="1",
+        )
+
+    def cut(self, gateway: Running) -> str:
+        """A client hangs up on a clip that goes on: what it was to say."""
+        text = f"brief {unique()}"
+        body = {"model": "test/endless", "input": text, "response_format": "pcm"}
+        cut_after_first_audio(gateway, gateway.key, unique(), body)
+        return text
+
+
+@pytest.fixture
+def brief(tmp_path: Path, new_database: NewDatabase, upstream: Upstream) -> Brief:
+    return Brief(tmp_path, new_database("sqlite"), upstream)
+
+
+def test_a_gateway_that_stops_does_not_charge_for_what_it_carried_on(
+    brief: Brief, upstream: Upstream
+) -> None:
+    with brief.started() as gateway:
+        text = brief.cut(gateway)
+        gateway.process.send_signal(signal.SIGTERM)
+        assert gateway.process.wait(20) == 0
+        assert upstream.said(text)[0].gone.wait(5), "the upstream still speaks"
+        [row] = Books(gateway).ask("SELECT status, cost_nano, error_type FROM generation")
+        assert row == {"status": "voided", "cost_nano": 0, "error_type": "draining"}
+        assert kept_files(gateway) == []
+
+
+def test_a_gateway_that_was_killed_leaves_no_draft_behind_for_long(brief: Brief) -> None:
+    with brief.started() as gateway:
+        brief.cut(gateway)
+        until(lambda: [each for each in kept_files(gateway) if each.endswith(".draft")])
+        gateway.process.kill()
+        gateway.process.wait()
+    with brief.started() as gateway:
+        until(lambda: kept_files(gateway) == [])
