@@ -141,8 +141,8 @@ class Outlet:
         self._desert()
 
     def break_off(self) -> None:
-        """The gateway stops: nobody is spoken to any longer, and nothing is kept."""
-        if self.draft is not None:
+        """The gateway stops: nobody is spoken to any longer, and only what is whole is kept."""
+        if self.draft is not None and not self._closed:
             self.draft.drop()
         self.abandon()
         self._desert()
