@@ -11,6 +11,8 @@ dispatch    `supervisor` owns the request from here on; `attempts` tries one off
 audio       passes bytes on untouched where they are in the wanted format, else decodes and encodes
             them on the way
 providers   (the other package) speaks the provider's protocol
+kept        holds what was spoken under an Idempotency-Key, so that the same request sent again is
+            answered by `dispatch.replay` and asks nobody
 metering    settles or voids, in the second durable commit, whatever became of the client
 tracing     writes the whole way down as one trace
 

@@ -19,6 +19,7 @@ from gateway.dispatch.supervisor import Supervisor
 from gateway.endpoints import catalogue, generations, health, keys, speech, spending, usage
 from gateway.endpoints.answers import exception_handlers
 from gateway.endpoints.state import Gateway, Routes
+from gateway.kept.clips import Clips
 from gateway.metering.database import alone_on, database_url, open_reading, open_writing
 from gateway.metering.journal import Journal
 from gateway.metering.pricebook import keep_prices
@@ -119,7 +120,10 @@ async def running(
     standings = Standings()
     codecs = ThreadPoolExecutor(CODEC_THREADS, "codec")
     journal = Journal(settings.data / "journal", writer.instance)
-    tools = Tools(client, providers.speak, writer, journal, standings, settings.deadlines, codecs)
+    kept = Clips(settings.kept_folder, settings.kept)
+    tools = Tools(
+        client, providers.speak, writer, journal, standings, settings.deadlines, codecs, kept
+    )
     supervisor = Supervisor(tools)
     recovery = Recovery(writer, reading, journal, settings.recovery, supervisor.running)
     gateway = Gateway(
@@ -131,6 +135,7 @@ async def running(
         writer=writer,
         reading=reading,
         pepper=pepper,
+        kept=kept,
         deadlines=settings.deadlines,
         default_policy=settings.defaults.policy,  # type: ignore[arg-type]  # create_app checked it
         public_catalogue=settings.server.public_catalogue or _is_loopback(settings.server.host),
@@ -147,6 +152,7 @@ async def running(
         await writer.close()
         await reading.dispose()
         tracing.close()
+        await kept.close()
         codecs.shutdown(cancel_futures=True)
 
 

@@ -22,18 +22,23 @@ class GatewayError(Exception):
         param: str | None = None,
         retry_after: float | None = None,
         attempts: Sequence[Mapping[str, object]] = (),
+        generation_id: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
         self.retry_after = retry_after
         self.attempts = attempts
+        self.generation_id = generation_id
+        """The record that tells more, where it is another request's."""
 
     def body(self, request_id: str) -> bytes:
         """The one error body, readable by every client SDK in use (design.md section 6)."""
         metadata: dict[str, object] = {"error_type": self.error_type, "request_id": request_id}
         if self.attempts:
             metadata["attempts"] = list(self.attempts)
+        if self.generation_id is not None:
+            metadata["generation_id"] = self.generation_id
         return msgspec.json.encode(
             {
                 "error": {
@@ -118,7 +123,7 @@ class Replay(GatewayError):
 
     def __init__(self, generation_id: str) -> None:
         super().__init__("this request was answered before")
-        self.generation_id = generation_id
+        self.replayed_id = generation_id
 
 
 class Gone(GatewayError):

@@ -93,6 +93,20 @@ class Defaults:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """Finished audio on disk, for requests that are sent again under their Idempotency-Key."""
+
+    hours: Annotated[float, Meta(gt=0, le=8_760)] = 24.0
+    """How long a clip, and what its Idempotency-Key stands for, are remembered."""
+    megabytes: Count = 1024
+    """Of all clips; the oldest go first."""
+    clip_megabytes: Count = 100
+    """Of one clip; a larger one is not kept."""
+    folder: str = ""
+    """Empty: `kept` in the data folder."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything the operator decides."""
 
@@ -104,10 +118,15 @@ class Settings:
     deadlines: Deadlines = Deadlines()
     recovery: RecoveryRules = RecoveryRules()
     defaults: Defaults = Defaults()
+    kept: Kept = Kept()
     aliases: Mapping[str, str] = field(default_factory=dict)
     catalog_files: tuple[Path, ...] = ()
     admin_key: str | None = field(default=None, repr=False)
     key_pepper: str | None = field(default=None, repr=False)
+
+    @property
+    def kept_folder(self) -> Path:
+        return Path(self.kept.folder) if self.kept.folder else self.data / "kept"
 
 
 _SECTIONS = {
@@ -117,6 +136,7 @@ _SECTIONS = {
     "deadlines": Deadlines,
     "recovery": RecoveryRules,
     "defaults": Defaults,
+    "kept": Kept,
 }
 
 
@@ -146,6 +166,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         deadlines=_section(file, tables, "deadlines", Deadlines, environ),
         recovery=_section(file, tables, "recovery", RecoveryRules, environ),
         defaults=_section(file, tables, "defaults", Defaults, environ),
+        kept=_section(file, tables, "kept", Kept, environ),
         aliases=MappingProxyType(_aliases(file, tables)),
         catalog_files=(config / "providers.toml", *extra),
         admin_key=_secret("GATEWAY_ADMIN_KEY", environ),

@@ -22,6 +22,8 @@ from gateway.dispatch.job import Job, Tools
 from gateway.dispatch.outlet import Abandoned, Head, Outlet
 from gateway.dispatch.reports import attempt_step, intent_of, told
 from gateway.errors import GatewayError, OfferRefused
+from gateway.kept.clips import Draft
+from gateway.kept.folder import Label
 from gateway.metering.operations import AttemptResult, Extend, Outcome
 from gateway.metering.prices import Cost
 from gateway.routing.plan import Choice
@@ -108,10 +110,10 @@ class Attempts:
     # One attempt.
 
     async def _attempt(self, seq: int) -> None:
-        if seq > 1 and not self._outlet.abandoned:
+        if seq > 1 and not self._outlet.deserted:
             await self._extend(seq)
         choice = self._job.plan.choices[self._at or 0]
-        if self._outlet.abandoned:
+        if self._outlet.deserted:
             raise Abandoned
         started = time.monotonic()
         heard = self._heard = Heard(Sound(Format(choice.native_format), choice.offer.sample_rate))
@@ -148,7 +150,7 @@ class Attempts:
             if self._opened_at is None:
                 raise NotAudio("no sound in it")
         except TimeoutError:
-            if outlet.abandoned:
+            if outlet.deserted:
                 raise Abandoned from None
             raise TimedOut(
                 "no audio in time" if self._opened_at is None else "never ended"
@@ -180,20 +182,23 @@ class Attempts:
         self._opened_at = time.monotonic()
         self.choice = choice
         job = self._job
-        self._outlet.open(
-            Head(
-                provider=choice.offer.provider,
-                model=choice.offer.model,
-                voice=choice.voice,
-                attempts=len(self._errors) + 1,
-                sound=job.target,
-                timings=(
-                    ("plan", (job.planned - job.began) * 1000),
-                    ("hold", (self._held_at - job.planned) * 1000),
-                    ("first-audio", (self._opened_at - self._held_at) * 1000),
-                ),
-            )
+        head = Head(
+            provider=choice.offer.provider,
+            model=choice.offer.model,
+            voice=choice.voice,
+            attempts=len(self._errors) + 1,
+            sound=job.target,
+            timings=(
+                ("plan", (job.planned - job.began) * 1000),
+                ("hold", (self._held_at - job.planned) * 1000),
+                ("first-audio", (self._opened_at - self._held_at) * 1000),
+            ),
         )
+        self._outlet.open(head, self._draft(head) if job.claim is not None else None)
+
+    def _draft(self, head: Head) -> Draft:
+        label = Label(head.provider, head.model, head.voice, head.attempts, head.sound)
+        return self._tools.kept.draft(self._job.opening.id, label)
 
     # Between attempts.
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import providers
 from gateway.audio.formats import Sound
+from gateway.kept.clips import Clips
 from gateway.metering.journal import Journal
-from gateway.metering.operations import Opening
+from gateway.metering.operations import Claim, Opening
 from gateway.metering.writer import Writer
 from gateway.routing.plan import Plan
 from gateway.routing.standings import Standings
@@ -36,6 +37,8 @@ class Job:
     cheaper: "Job | None" = None
     """The same request as its task's downgrade rule has it, for when a soft threshold is passed."""
     is_downgraded: bool = False
+    claim: Claim | None = None
+    """Its Idempotency-Key. What is spoken under one is kept, and carried on to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +54,4 @@ class Tools:
     deadlines: Deadlines
     codecs: Executor
     """Threads for encoding and decoding."""
+    kept: Clips

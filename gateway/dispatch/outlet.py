@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from gateway.audio.formats import Sound
+from gateway.kept.clips import Draft
 
 MOST_WAITING_BYTES = 256 * 1024
 
@@ -25,6 +26,8 @@ class Head:
     sound: Sound
     timings: tuple[tuple[str, float], ...]
     """Server-Timing tokens and their milliseconds."""
+    replayed: bool = False
+    """Whether this was said before, and comes from what was kept."""
 
 
 class Outlet:
@@ -41,27 +44,41 @@ class Outlet:
         self._wake_reader: asyncio.Future[None] | None = None
         self._wake_writer: asyncio.Future[None] | None = None
         self.on_abandon: Callable[[], None] | None = None
-        """Called once when the client leaves; the supervisor breaks off its attempt with it."""
+        """Called when nobody listens any more; the supervisor breaks off its attempt with it."""
         self.delivered = False
         """Whether the first audio has left for the client."""
         self.abandoned = False
+        self.draft: Draft | None = None
+        """The kept clip in the making; it goes on when the client has left."""
+        self._carried_on = False
+
+    @property
+    def deserted(self) -> bool:
+        """Whether nobody takes the audio any more: the client has left, and none of it is kept."""
+        kept = self._carried_on and self.draft is not None and not self.draft.lost
+        return self.abandoned and not kept
 
     # The supervisor's side.
 
-    def open(self, head: Head) -> None:
+    def open(self, head: Head, draft: Draft | None = None) -> None:
+        self.draft = draft
         if not self._head.done():  # a response that was cancelled took its future with it
             self._head.set_result(head)
 
     async def put(self, chunk: bytes, patience: float) -> None:
         """Hand a chunk over; waits while too much waits already, and gives a stuck client up."""
+        if self.draft is not None:
+            self.draft.write(chunk)
         while self._waiting_bytes > MOST_WAITING_BYTES and not self.abandoned:
             self._wake_writer = asyncio.get_running_loop().create_future()
             try:
                 await asyncio.wait_for(self._wake_writer, patience)
             except TimeoutError:
                 self.abandon()
-        if self.abandoned:
+        if self.deserted:
             raise Abandoned
+        if self.abandoned:
+            return
         self._chunks.append(chunk)
         self._waiting_bytes += len(chunk)
         _wake(self._wake_reader)
@@ -117,10 +134,21 @@ class Outlet:
         if self.abandoned or self._ended.done():
             return
         self.abandoned = True
+        self._carried_on = self.delivered  # who has had no audio does not pay for a kept clip
         self.finish()
         _wake(self._wake_reader)
         _wake(self._wake_writer)
-        if self.on_abandon is not None:
+        self._desert()
+
+    def break_off(self) -> None:
+        """The gateway stops: nobody is spoken to any longer, and only what is whole is kept."""
+        if self.draft is not None and not self._closed:
+            self.draft.drop()
+        self.abandon()
+        self._desert()
+
+    def _desert(self) -> None:
+        if self.deserted and self.on_abandon is not None:
             self.on_abandon()
 
 

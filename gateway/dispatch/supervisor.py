@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import time
+from collections.abc import Coroutine
 from dataclasses import replace
 
 from gateway.dispatch.attempts import Attempts
 from gateway.dispatch.costs import flags_of
 from gateway.dispatch.job import Job, Tools
-from gateway.dispatch.outlet import Abandoned, Outlet
+from gateway.dispatch.outlet import Abandoned, Head, Outlet
+from gateway.dispatch.replay import read_out
 from gateway.dispatch.reports import intent_of
 from gateway.errors import (
     ClientLeft,
@@ -17,8 +19,11 @@ from gateway.errors import (
     InDoubt,
     MeteringUnavailable,
     OfferRefused,
+    Replay,
     SoftLimit,
 )
+from gateway.kept.clips import Draft
+from gateway.kept.folder import Clip
 from gateway.metering.operations import Closing, Hold, Record, Resolve
 from gateway.tracing import Attributes, Step
 
@@ -34,19 +39,29 @@ class Supervisor:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
-        self._running: dict[asyncio.Task[None], tuple[Job, Outlet]] = {}
+        self._running: dict[asyncio.Task[None], tuple[Job | None, Outlet]] = {}
         self._stopped = False
 
     def start(self, job: Job) -> Outlet:
         outlet = Outlet()
-        task = asyncio.create_task(self._supervise(job, outlet))
+        self._own(self._supervise(job, outlet), job, outlet)
+        return outlet
+
+    def replay(self, clip: Clip, head: Head) -> Outlet:
+        """Say again what was kept; nothing is held, and nobody is asked."""
+        outlet = Outlet()
+        reading = read_out(clip, head, outlet, self._tools.deadlines.stall_seconds)
+        self._own(reading, None, outlet)
+        return outlet
+
+    def _own(self, work: Coroutine[None, None, None], job: Job | None, outlet: Outlet) -> None:
+        task = asyncio.create_task(work)
         self._running[task] = (job, outlet)
         task.add_done_callback(self._forget)
-        return outlet
 
     def running(self) -> list[str]:
         """The generations that are not yet ended."""
-        return [job.opening.id for job, _ in self._running.values()]
+        return [job.opening.id for job, _ in self._running.values() if job is not None]
 
     async def refuse(self, job: Job, error: GatewayError) -> None:
         """Write down a request whose plan has no choice; nothing was held."""
@@ -67,7 +82,7 @@ class Supervisor:
         await self._ended(seconds)
         self._stopped = True
         for _, outlet in list(self._running.values()):
-            outlet.abandon()
+            outlet.break_off()
         await self._ended(SETTLE_SECONDS)
         if self._running:
             log.error("%d requests could not be settled; their holds stay", len(self._running))
@@ -87,6 +102,9 @@ class Supervisor:
         steps = [Step("plan", job.began, job.planned)]
         try:
             job = await self._hold(job)
+        except Replay as replay:
+            outlet.close(replay)  # what answers it has its record already
+            return
         except GatewayError as error:
             await self._refused(job, outlet, error, steps)
             return
@@ -95,6 +113,8 @@ class Supervisor:
         attempts = Attempts(job, outlet, self._tools, (held_at, most))
         failure = await self._run(attempts, outlet)
         closing = _closing(job, attempts, outlet, failure)
+        if outlet.draft is not None:
+            await _keep(outlet.draft, whole=attempts.whole and closing.status == "settled")
         settling = time.monotonic()
         await self._settle(job, closing)
         settled = time.monotonic()
@@ -114,6 +134,7 @@ class Supervisor:
                 job.opening,
                 job.plan.hold_nano,
                 intent_of(job.plan.choices[0], 1),
+                job.claim,
                 may_downgrade=job.cheaper is not None,
             )
             try:
@@ -183,8 +204,18 @@ class Supervisor:
                 await self._tools.writer.submit(Record(job.opening, closing))
             except MeteringUnavailable:
                 await asyncio.sleep(RECORD_PAUSE_SECONDS)
+            except GatewayError:
+                return
             else:
                 return
+
+
+async def _keep(draft: Draft, *, whole: bool) -> None:
+    """Before the settle: who finds the request settled finds its clip, too."""
+    if whole:
+        await draft.keep()
+    else:
+        draft.drop()
 
 
 def _closing(job: Job, attempts: Attempts, outlet: Outlet, error: GatewayError | None) -> Closing:

@@ -12,6 +12,8 @@ from gateway.dispatch.outlet import Abandoned, Head, Outlet
 from gateway.errors import GatewayError
 
 _encode = msgspec.json.encode
+_SPOKEN = (("X-Cache", "miss"),)
+_REPLAYED = (("X-Cache", "hit"), ("Idempotent-Replayed", "true"))
 
 
 async def watch(receive: Receive, outlet: Outlet) -> None:
@@ -44,6 +46,7 @@ class SpeechReply:
         self._sse_characters = sse_characters
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        sent = False
         try:
             await send(
                 {
@@ -55,10 +58,13 @@ class SpeechReply:
             async for chunk in self._body():
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+            sent = True
         except Abandoned:
             pass
         finally:
             self._watching.cancel()
+            if not sent:  # a connection that breaks here may never be seen to break elsewhere
+                self._outlet.abandon()
             self._outlet.finish()
 
     def _all_headers(self) -> list[tuple[str, str]]:
@@ -72,7 +78,7 @@ class SpeechReply:
             ("X-Model", head.model),
             ("X-Voice", head.voice),
             ("X-Attempts", str(head.attempts)),
-            ("X-Cache", "miss"),
+            *(_REPLAYED if head.replayed else _SPOKEN),
             ("Server-Timing", ", ".join(f"{name};dur={ms:.1f}" for name, ms in head.timings)),
             *self._headers,
         ]

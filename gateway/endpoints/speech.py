@@ -18,11 +18,13 @@ from gateway.dispatch.job import Job
 from gateway.endpoints import body
 from gateway.endpoints.answers import request_id
 from gateway.endpoints.body import PCM_RATE, read_body
-from gateway.endpoints.paths import OPENAI, both
+from gateway.endpoints.paths import OPENAI, OPENROUTER, both
+from gateway.endpoints.repeating import claim_of, replay
 from gateway.endpoints.reply import SpeechReply, watch
 from gateway.endpoints.state import Gateway, gateway_of
-from gateway.errors import GatewayError
-from gateway.metering.operations import Opening
+from gateway.errors import GatewayError, Replay
+from gateway.metering.claims import judged
+from gateway.metering.operations import Claim, Opening
 from gateway.routing.plan import Plan, explain, make_plan
 from gateway.routing.tasks import resolve
 from gateway.tracing import Trace
@@ -36,10 +38,28 @@ async def speak(request: Request[Any, Any, Any]) -> ASGIApp:
     caller = await gateway.callers.accept(request.headers.get("authorization"), SPEAK)
     gateway.refuse_while_draining()
     openai = request.url.path.startswith(OPENAI + "/")
-    wanted = read_body(
-        await request.body(), default_format="mp3" if openai else "pcm", strict=openai
-    )
-    job, error = _planned(gateway, caller, wanted, request, began)
+    content = await request.body()
+    wanted = read_body(content, default_format="mp3" if openai else "pcm", strict=openai)
+    claim = claim_of(request, content, OPENAI if openai else OPENROUTER, gateway)
+    sse_characters = len(wanted.speech.text) if wanted.sse else None
+    try:
+        earlier = await judged(gateway.reading, caller.key_hash, claim) if claim else None
+        if isinstance(earlier, Replay):
+            raise earlier
+        job, error = _planned(gateway, caller, wanted, claim, request, began)
+        return await _answer(request, gateway, job, earlier or error, sse_characters)
+    except Replay as earlier:
+        return await replay(request, gateway, earlier.replayed_id, sse_characters)
+
+
+async def _answer(
+    request: Request[Any, Any, Any],
+    gateway: Gateway,
+    job: Job,
+    error: GatewayError | None,
+    sse_characters: int | None,
+) -> SpeechReply:
+    """What comes of a job, once its first audio is there; raises why there will be none."""
     headers = _headers(job)
     request.scope["state"]["generation_headers"] = headers
     if error is not None:
@@ -53,14 +73,14 @@ async def speak(request: Request[Any, Any, Any]) -> ASGIApp:
         watching.cancel()
         outlet.abandon()
         raise
-    characters = len(wanted.speech.text) if wanted.sse else None
-    return SpeechReply(outlet, head, headers, watching, characters)
+    return SpeechReply(outlet, head, headers, watching, sse_characters)
 
 
-def _planned(
+def _planned(  # noqa: PLR0913, PLR0917  # all that a job is made of
     gateway: Gateway,
     caller: Caller,
     wanted: body.Request,
+    claim: Claim | None,
     request: Request[Any, Any, Any],
     began: float,
 ) -> tuple[Job, GatewayError | None]:
@@ -96,6 +116,7 @@ def _planned(
         planned=time.monotonic(),
         first_audio_by=first_audio_by,
         ends_by=began + deadlines.clip_seconds,
+        claim=claim,
     )
     return _with_downgrade(job, cheaper), error
 

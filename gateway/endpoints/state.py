@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.access.callers import Callers
 from gateway.dispatch.supervisor import Supervisor
 from gateway.errors import Draining
+from gateway.kept.clips import Clips
 from gateway.metering.writer import Writer
 from gateway.routing.policies import Policy
 from gateway.routing.standings import Standings
@@ -40,6 +41,7 @@ class Gateway:
     writer: Writer
     reading: AsyncEngine
     pepper: bytes
+    kept: Clips
     deadlines: Deadlines
     default_policy: Policy
     public_catalogue: bool

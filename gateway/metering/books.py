@@ -340,12 +340,10 @@ def _changes_budgets(operation: Operation) -> bool:
 
 def _claims(operations: Iterable[Operation]) -> set[str]:
     return {
-        claim_id(each) for each in operations if isinstance(each, Hold) and each.claim is not None
+        each.claim.id(each.opening.key_hash)
+        for each in operations
+        if isinstance(each, Hold) and each.claim is not None
     }
-
-
-def claim_id(hold: Hold) -> str:
-    return f"{hold.opening.key_hash}:{hold.claim.token}" if hold.claim else ""
 
 
 def _generations(operations: Iterable[Operation]) -> set[str]:

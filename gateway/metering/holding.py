@@ -5,7 +5,7 @@ from operator import attrgetter
 
 from gateway.errors import Conflict, GatewayError, Mismatch, Replay, Unauthenticated
 from gateway.metering.balances import Change, Wish, refusal
-from gateway.metering.books import Attempt, Books, Claimed, Key, claim_id
+from gateway.metering.books import Attempt, Books, Claimed, Key
 from gateway.metering.operations import Extend, Hold, Intent
 from gateway.metering.scopes import GLOBAL, provider_scope
 from gateway.metering.statements import OPENING
@@ -107,8 +107,10 @@ def _intend(books: Books, generation_id: str, intent: Intent, nano: int, charact
 def _claim_refusal(books: Books, operation: Hold) -> GatewayError | None:
     """What the Idempotency-Key's earlier request means for this one."""
     claim = operation.claim
-    earlier = books.claims.get(claim_id(operation)) if claim else None
-    if claim is None or earlier is None:
+    if claim is None:
+        return None
+    earlier = books.claims.get(claim.id(operation.opening.key_hash))
+    if earlier is None:
         return None
     return judge_claim(earlier, claim.fingerprint, books.now_ms - claim.lifetime_ms)
 
@@ -134,7 +136,8 @@ def judge_claim(earlier: Claimed, fingerprint: str, expired_ms: int) -> GatewayE
 def _claim(books: Books, operation: Hold) -> None:
     if operation.claim is None:
         return
-    id_, fingerprint = claim_id(operation), operation.claim.fingerprint
+    claim = operation.claim
+    id_, fingerprint = claim.id(operation.opening.key_hash), claim.fingerprint
     generation_id = operation.opening.id
     if id_ in books.claims:
         books.claimed_again.append((generation_id, fingerprint, books.now_ms, id_))

@@ -94,6 +94,10 @@ class Claim:
     lifetime_ms: int
     """How long it is remembered."""
 
+    def id(self, key_hash: str) -> str:
+        """What it is unique by: each API key has Idempotency-Keys of its own."""
+        return f"{key_hash}:{self.token}"
+
 
 @dataclass(frozen=True, slots=True)
 class Hold:

@@ -33,6 +33,8 @@ class Heard:
     body: dict[str, object]
     connection: int
     """The port that it came from: the same for requests over one connection."""
+    nth: int
+    """How many requests for the same text this behaviour has heard before."""
     gone: threading.Event = field(default_factory=threading.Event)
     """Set when the other side has closed the connection."""
     go: threading.Event = field(default_factory=threading.Event)
@@ -146,6 +148,11 @@ async def long(x: Exchange) -> None:
     await x.send(200, TYPES[x.form], clip(x.form, 30.0))
 
 
+async def very_long(x: Exchange) -> None:
+    """More pcm than all buffers between here and a client that reads nothing can take."""
+    await x.send(200, TYPES[x.form], clip(x.form, 30.0) * 4)
+
+
 async def long_id(x: Exchange) -> None:
     """Good audio under a request id that no column was made for."""
     await x.send(200, TYPES[x.form], clip(x.form), "x-generation-id: " + "long-" * 100)
@@ -234,6 +241,19 @@ async def scripted(x: Exchange) -> None:
     await x.send(answer.get("status", 200), kind, body, *answer.get("headers", []))
 
 
+async def moody(x: Exchange) -> None:
+    """The request's own field `moods` lists how each try of a text goes; at last all goes well.
+
+    No two tries that go well sound the same, so that nobody takes one for the other.
+    """
+    moods = x.heard.body.get("moods", [])
+    assert isinstance(moods, list)
+    if x.heard.nth < len(moods):
+        await BEHAVIOURS[moods[x.heard.nth]](x)
+    else:
+        await x.send(200, TYPES[x.form], clip(x.form, 0.5 + 0.01 * x.heard.nth))
+
+
 def status(code: int, body: bytes = b'{"error": {"code": "broken"}}', *extra: str) -> Behaviour:
     async def answer(x: Exchange) -> None:
         await x.send(code, "application/json", body, *extra)
@@ -254,6 +274,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "cut-in-the-middle": cut_in_the_middle,
     "in-halves": in_halves,
     "long": long,
+    "very-long": very_long,
     "long-id": long_id,
     "reset": reset,
     "compressed": compressed,
@@ -269,6 +290,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "cookie": cookie,
     "billing": billing,
     "scripted": scripted,
+    "moody": moody,
     "kept": fine,
     "bad-request": status(400),
     "bad-key": status(401),
@@ -344,7 +366,9 @@ class Upstream:
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         behaviour = request_line.split()[1].split("/")[1]
         connection = writer.get_extra_info("peername")[1]
-        heard = Heard(behaviour, headers, json.loads(body or b"{}"), connection)
+        asked = json.loads(body or b"{}")
+        nth = sum(each.behaviour == behaviour for each in self.said(asked.get("input", "")))
+        heard = Heard(behaviour, headers, asked, connection, nth)
         self.heard.append(heard)
         await BEHAVIOURS[behaviour](Exchange(heard, reader, writer))
         return behaviour

@@ -49,6 +49,7 @@ class Stage:
             planned=now,
             first_audio_by=now + 5,
             ends_by=now + 9,
+            claim=None,
         )
         deadlines = Deadlines(attempt_seconds=attempt_seconds)
         tools = SimpleNamespace(

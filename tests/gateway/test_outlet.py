@@ -70,6 +70,89 @@ async def test_who_leaves_between_the_head_and_the_first_chunk_has_had_nothing()
     assert not outlet.delivered
 
 
+class Draft:
+    """As the outlet sees a kept clip."""
+
+    def __init__(self) -> None:
+        self.heard = b""
+        self.lost = False
+
+    def write(self, chunk: bytes) -> None:
+        self.heard += chunk
+
+    def drop(self) -> None:
+        self.lost = True
+
+
+def recorded() -> tuple[Outlet, Draft, list[bool]]:
+    outlet, draft, broken_off = Outlet(), Draft(), list[bool]()
+    outlet.open(HEAD, draft)  # type: ignore[arg-type]  # all of it that an outlet uses
+    outlet.on_abandon = lambda: broken_off.append(True)
+    return outlet, draft, broken_off
+
+
+async def heard_first(outlet: Outlet) -> None:
+    await outlet.put(b"some", patience=1)
+    chunks = outlet.chunks()
+    await anext(chunks)
+    reading = asyncio.ensure_future(anext(chunks))
+    await asyncio.sleep(0)
+    assert outlet.delivered
+    reading.cancel()
+
+
+async def test_a_clip_that_is_kept_goes_on_without_its_client() -> None:
+    outlet, draft, broken_off = recorded()
+    await heard_first(outlet)
+    outlet.abandon()
+    for _ in range(3):
+        await outlet.put(MUCH, patience=0.01)
+    assert draft.heard == b"some" + 3 * MUCH
+    assert not outlet.deserted
+    assert broken_off == []
+
+
+async def test_a_clip_that_is_kept_goes_on_without_a_stuck_client() -> None:
+    outlet, draft, _ = recorded()
+    await heard_first(outlet)
+    for _ in range(3):
+        await outlet.put(MUCH, patience=0.01)
+    assert outlet.abandoned
+    assert draft.heard == b"some" + 3 * MUCH
+
+
+async def test_who_has_heard_nothing_takes_the_kept_clip_along() -> None:
+    outlet, _, broken_off = recorded()
+    await outlet.put(b"some", patience=1)
+    outlet.abandon()
+    outlet.delivered = True  # the response's last breath changes nothing
+    assert outlet.deserted
+    assert broken_off == [True]
+    with pytest.raises(Abandoned):
+        await outlet.put(b"more", patience=1)
+
+
+async def test_a_clip_that_can_no_longer_be_kept_ends_with_its_client() -> None:
+    outlet, draft, _ = recorded()
+    await heard_first(outlet)
+    outlet.abandon()
+    draft.drop()
+    with pytest.raises(Abandoned):
+        await outlet.put(b"more", patience=1)
+
+
+@pytest.mark.parametrize("has_left", [False, True])
+async def test_a_gateway_that_stops_breaks_off_what_is_kept_too(has_left: bool) -> None:  # noqa: FBT001  # pytest gives it
+    outlet, draft, broken_off = recorded()
+    await heard_first(outlet)
+    if has_left:
+        outlet.abandon()
+    outlet.break_off()
+    assert draft.lost
+    assert outlet.deserted
+    assert broken_off
+
+
 async def test_a_cancelled_response_does_not_trouble_the_supervisor() -> None:
     outlet = Outlet()
     asking = asyncio.create_task(outlet.head())

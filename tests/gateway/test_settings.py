@@ -10,6 +10,7 @@ from gateway.settings import (
     Deadlines,
     Defaults,
     EmbeddedVoice,
+    Kept,
     Server,
     Settings,
     SettingsError,
@@ -24,6 +25,7 @@ SECTIONS = {
     "embedded_voice": EmbeddedVoice,
     "deadlines": Deadlines,
     "defaults": Defaults,
+    "kept": Kept,
 }
 EVERY = [(section, each.name) for section, shape in SECTIONS.items() for each in fields(shape)]
 GOOD_KEY = "8bGt2-Zq7_xWm4Kd9-Vr1Hs6Yp3Nc5Lf0"
@@ -73,6 +75,8 @@ def test_every_value_can_be_set_by_variable_and_the_variable_wins(
         ("[deadlines]\nclip_seconds = inf\n", "] clip_seconds: Expected"),
         ("[embedded_voice]\nworkers = 0\n", "] workers: Expected"),
         ("server = 3\n", "server must be a table"),
+        ("[kept]\nhours = 0\n", "] hours: Expected"),
+        ("[kept]\nclip_megabytes = 0.5\n", "] clip_megabytes: Expected"),
         ("[aliases]\nx = 3\n", "[aliases] Expected `str`"),
         ('[aliases]\na = "b"\nb = "c"\nc = "a"\n', "[aliases] a leads back to a"),
         ("[server\n", "(at line 1"),

@@ -1,0 +1,161 @@
+"""The folder of kept clips: one file a generation, named by its id once it is whole.
+
+Everything here blocks, and raises OSError where the disk refuses; `clips` keeps both away from the
+event loop. Several gateways may share a folder.
+"""
+
+import asyncio
+import fcntl
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from gateway.audio.formats import Sound
+from gateway.settings import Kept
+
+DRAFT = ".draft"
+MEGABYTE = 1_000_000
+PIECE = 256 * 1024
+"""Bytes that are written or read at once."""
+LONGEST_LABEL = 4096
+ROOM = 0.95
+"""How much of the cap is used after a sweep that had to make room: one sweep for many clips."""
+_ID = re.compile(r"gen-[a-z]+-[0-9]{1,20}-[0-9a-f]{1,40}")
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What is kept with a clip: who spoke, and how its bytes are to be read."""
+
+    provider: str
+    model: str
+    voice: str
+    attempts: int
+    sound: Sound
+
+
+_read_label = msgspec.json.Decoder(Label).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A whole clip, opened; `chunks` reads it once and closes it."""
+
+    label: Label
+    file: BinaryIO
+
+    async def chunks(self) -> AsyncGenerator[bytes]:
+        with self.file:
+            while chunk := await asyncio.to_thread(self.file.read, PIECE):
+                yield chunk
+
+
+class Folder:
+    """Where the clips lie, capped by age and by bytes."""
+
+    def __init__(self, path: Path, limits: Kept) -> None:
+        self._path = path
+        self._seconds = limits.hours * 3600
+        self._most_bytes = limits.megabytes * MEGABYTE
+        self._bytes = 0
+        self._ours: set[str] = set()
+        self._lock = threading.Lock()
+
+    def new_draft(self, id_: str) -> BinaryIO:
+        """Locked as long as its process lives, which tells others not to clear it away."""
+        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = self._named(id_ + DRAFT)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        file = os.fdopen(os.open(draft, flags, 0o600), "wb")
+        self._ours.add(draft.name)
+        with suppress(OSError):  # not every shared folder has locks
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return file
+
+    def finish(self, id_: str, file: BinaryIO) -> None:
+        """Give the draft its name once the disk has all of it, and make room for it."""
+        file.flush()
+        os.fsync(file.fileno())
+        self._named(id_ + DRAFT).rename(self._named(id_))
+        with self._lock:
+            self._bytes += file.tell()
+            full = self._bytes > self._most_bytes
+        self._ours.discard(id_ + DRAFT)
+        file.close()
+        if full:
+            self.sweep()
+
+    def discard(self, id_: str, file: BinaryIO) -> None:
+        draft = self._named(id_ + DRAFT)
+        try:
+            with suppress(OSError):  # what a full disk has not taken
+                file.close()
+            draft.unlink(missing_ok=True)
+        finally:
+            self._ours.discard(draft.name)
+
+    def read(self, id_: str) -> Clip | None:
+        """None where there is none, or none any more."""
+        if not _ID.fullmatch(id_):
+            return None
+        try:
+            file = self._named(id_).open("rb")
+        except FileNotFoundError:
+            return None
+        try:
+            label = _read_label(file.readline(LONGEST_LABEL))
+            if os.fstat(file.fileno()).st_mtime >= time.time() - self._seconds:
+                return Clip(label, file)
+        except msgspec.DecodeError:
+            log.warning("the kept clip %s has no label that can be read", id_)
+        file.close()
+        return None
+
+    def sweep(self) -> None:
+        """Remove what is too old, the oldest of what is too much, and drafts that nobody writes."""
+        with self._lock:
+            clips: list[tuple[float, int, str]] = []
+            with suppress(FileNotFoundError), os.scandir(self._path) as found:
+                for each in found:
+                    if each.name.endswith(DRAFT):
+                        self._clear(each.name)
+                    elif _ID.fullmatch(each.name):
+                        with suppress(FileNotFoundError):  # another replica sweeps, too
+                            stat = each.stat()
+                            clips.append((stat.st_mtime, stat.st_size, each.name))
+            self._bytes = self._remove(sorted(clips))
+
+    def _remove(self, clips: list[tuple[float, int, str]]) -> int:
+        """Remove from the oldest on; the bytes that are left."""
+        left = sum(size for _, size, _ in clips)
+        most = self._most_bytes if left <= self._most_bytes else self._most_bytes * ROOM
+        expired = time.time() - self._seconds
+        for written, size, name in clips:
+            if written >= expired and left <= most:
+                break
+            self._named(name).unlink(missing_ok=True)
+            left -= size
+        return left
+
+    def _clear(self, name: str) -> None:
+        """Remove a draft whose process is dead: nobody holds its lock."""
+        if name in self._ours or not _ID.fullmatch(name.removesuffix(DRAFT)):
+            return
+        with suppress(OSError), self._named(name).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._named(name).unlink()
+
+    def _named(self, name: str) -> Path:
+        if not _ID.fullmatch(name.removesuffix(DRAFT)):
+            raise ValueError("a kept clip has a generation's id for its name")
+        return self._path / name
