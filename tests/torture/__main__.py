@@ -7,11 +7,12 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.torture import kills, race
+from tests.torture import kills, outages, race
 
 KINDS: dict[str, Callable[[int, int], list[str]]] = {
     "race": race.run,
     "kills": kills.run,
+    "outages": outages.run,
 }
 """What can be tortured: each takes a scale and a seed, and gives what was violated."""
 
