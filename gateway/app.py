@@ -64,6 +64,8 @@ def create_app(
         keys.create_key,
         keys.read_key,
         keys.change_key,
+        keys.rotate_key,
+        keys.delete_key,
         catalogue.models,
         catalogue.model,
         catalogue.audio_models,

@@ -5,6 +5,7 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -36,7 +37,10 @@ async def speak(request: Request[Any, Any, Any]) -> ASGIApp:
     gateway.refuse_while_draining()
     openai = request.url.path.startswith(OPENAI + "/")
     wanted = read_body(
-        await request.body(), default_format="mp3" if openai else "pcm", strict=openai
+        await request.body(),
+        default_format="mp3" if openai else "pcm",
+        strict=openai,
+        default_task=caller.default_task,
     )
     job, error = _planned(gateway, caller, wanted, request, began)
     headers = _headers(job)
@@ -68,7 +72,7 @@ def _planned(
     catalog = routes.catalog
     trace = gateway.tracing.begin("POST /audio/speech", request.headers)
     plan, error = Plan((), (), "price"), None
-    speech, preferences = wanted.speech, wanted.preferences
+    speech, preferences = wanted.speech, replace(wanted.preferences, allowed=caller.allowed)
     try:
         asked = resolve(wanted.names, routes.aliases, routes.tasks, catalog)
         speech, preferences = asked.applied(speech, preferences)

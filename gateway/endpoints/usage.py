@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 from litestar import Request, Response, get
 from litestar.params import Parameter
 
-from gateway.access.keys import MANAGE
 from gateway.endpoints.paths import both
 from gateway.endpoints.state import gateway_of
 from gateway.errors import InvalidRequest
@@ -30,14 +29,15 @@ async def usage(  # noqa: PLR0913, PLR0917  # the query's fields
     group_by: Group | None = None,
     form: Annotated[Literal["json", "csv"], Parameter(query="format")] = "json",
 ) -> Response[Any]:
-    """The calling key's use; a management key sees every key's."""
+    """The calling key's use; a reading key sees its project's, a management key all."""
     gateway = gateway_of(request)
     caller = await gateway.callers.accept(request.headers.get("authorization"))
-    now = int(time.time() * 1000)
+    now, (of_key, of_project) = int(time.time() * 1000), caller.sees
     window = metering.Window(
         start_ms=_moment(start, "from") or now - DEFAULT_DAYS * metering.DAY_MS,
         end_ms=_moment(to, "to") or now + 1,
-        key_hash=None if MANAGE in caller.scopes else caller.key_hash,
+        key_hash=of_key,
+        project=of_project,
     )
     async with gateway.reading.connect() as connection:
         used = await metering.series(connection, window, bucket, group_by)

@@ -1,14 +1,14 @@
-"""What has been used: totals and series over generations, and the balance of keys."""
+"""What has been used: totals and series over generations, by key and by project."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Integer, RowMapping, case, cast, func, literal, select
+from sqlalchemy import ColumnElement, Integer, RowMapping, case, cast, func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.tables import api_key, attempt, balance, generation
+from gateway.tables import api_key, attempt, generation
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -18,8 +18,7 @@ GROUPS = {
     "model": generation.c.model,
     "provider": generation.c.provider,
     "app": generation.c.app,
-    # Every key is of one project until there are more.
-    "project": literal("default"),
+    "project": generation.c.project,
 }
 
 
@@ -42,17 +41,16 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which generations count: from `start_ms` on, before `end_ms`, of one key or of all."""
+    """Which generations count: from `start_ms` on, before `end_ms`, of one key, project or all."""
 
     start_ms: int
     end_ms: int
     key_hash: str | None = None
+    project: str | None = None
 
     def holds(self) -> ColumnElement[bool]:
         within = generation.c.created_ms.between(self.start_ms, self.end_ms - 1)
-        return (
-            within if self.key_hash is None else within & (generation.c.key_hash == self.key_hash)
-        )
+        return within & _of(self.key_hash, self.project)
 
 
 async def series(
@@ -114,31 +112,6 @@ def period_starts(now: datetime) -> tuple[int, int, int]:
     return (_ms(day), _ms(week), _ms(day.replace(day=1)))
 
 
-async def keys(
-    connection: AsyncConnection,
-    *,
-    key_hash: str | None = None,
-    offset: int = 0,
-    include_disabled: bool = True,
-    limit: int = 100,
-) -> Sequence[RowMapping]:
-    """Keys with their balances, newest first."""
-    wanted = (
-        select(api_key, balance)
-        .select_from(api_key)
-        .join(balance, balance.c.id == "key:" + api_key.c.hash + "|total|0")
-        .where(api_key.c.deleted_ms.is_(None))
-        .order_by(api_key.c.created_ms.desc(), api_key.c.hash)
-        .offset(offset)
-        .limit(limit)
-    )
-    if key_hash is not None:
-        wanted = wanted.where(api_key.c.hash == key_hash)
-    if not include_disabled:
-        wanted = wanted.where(api_key.c.disabled.is_(False))
-    return (await connection.execute(wanted)).mappings().all()
-
-
 async def generation_record(
     connection: AsyncConnection, generation_id: str
 ) -> tuple[RowMapping, Sequence[RowMapping]] | None:
@@ -157,15 +130,24 @@ async def generation_record(
 
 
 async def generation_ids(
-    connection: AsyncConnection, key_hash: str | None, after: str | None, limit: int
+    connection: AsyncConnection,
+    key_hash: str | None,
+    after: str | None,
+    limit: int,
+    *,
+    project: str | None = None,
 ) -> list[str]:
-    """Ids, newest first, from behind `after`. Ids sort by time."""
+    """Ids of a key, a project or all, newest first, from behind `after`. Ids sort by time."""
     wanted = select(generation.c.id).order_by(generation.c.id.desc()).limit(limit)
-    if key_hash is not None:
-        wanted = wanted.where(generation.c.key_hash == key_hash)
+    wanted = wanted.where(_of(key_hash, project))
     if after is not None:
         wanted = wanted.where(generation.c.id < after)
     return list((await connection.execute(wanted)).scalars())
+
+
+def _of(key_hash: str | None, project: str | None) -> ColumnElement[bool]:
+    of_key = true() if key_hash is None else generation.c.key_hash == key_hash
+    return of_key if project is None else of_key & (generation.c.project == project)
 
 
 def _sums() -> list[ColumnElement[Any]]:
