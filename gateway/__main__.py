@@ -1,12 +1,14 @@
-"""The `gateway` command: serve, say, check, migrate, keys."""
+"""The `gateway` command: serve, say, check, migrate, keys, budgets, projects."""
 
 import sys
 
 import click
 
+from gateway.command.budgets import budgets
 from gateway.command.keys import keys
 from gateway.command.operate import check, migrate, serve
 from gateway.command.printing import err
+from gateway.command.projects import projects
 from gateway.command.say import say
 from gateway.metering.database import DatabaseError
 from gateway.settings import SettingsError
@@ -33,7 +35,7 @@ def gateway() -> None:
     """Hold the subcommands."""
 
 
-for command in (serve, say, check, migrate, keys):
+for command in (serve, say, check, migrate, keys, budgets, projects):
     gateway.add_command(command)
 
 

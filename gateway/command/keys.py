@@ -167,9 +167,7 @@ def _body(options: dict[str, Any]) -> dict[str, Any]:
     for field, names in (("rates", RATES), ("allowed", LISTS)):
         if inner := {name: given.pop(name) for name in names if name in given}:
             given[field] = inner
-    # An amount is a decimal's text, whole or not.
-    amounts = {"limit", "soft_limit"} & given.keys()
-    return given | {name: given[name] and str(given[name]) for name in amounts}
+    return given
 
 
 def _change(which: str, wanted: KeyChange, done: str, *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
@@ -23,6 +24,16 @@ Found = TypeVar("Found")
 Shape = TypeVar("Shape")
 NONE = "none"
 """How a limit, a list or a time is taken away: an option cannot be null."""
+COUNTS = {
+    "characters_limit",
+    "soft_characters_limit",
+    "requests_limit",
+    "requests_per_minute",
+    "characters_per_minute",
+    "concurrent",
+    "grace_seconds",
+}
+"""Options that are whole numbers; amounts of USD stay the text that they are."""
 
 
 def carry_out(operation: Operation) -> None:
@@ -58,15 +69,14 @@ def understood(
 def said(**options: Any) -> dict[str, Any]:  # noqa: ANN401  # whatever click gives
     """The options that were given, as JSON values; `none` is null."""
     given = {name: value for name, value in options.items() if value not in {None, ()}}
-    return {name: _value(value) for name, value in given.items()}
+    return {name: _value(name, value) for name, value in given.items()}
 
 
-def _value(option: object) -> object:
-    if isinstance(option, tuple):
-        return None if option == (NONE,) else list(option)
-    if option == NONE:
+def _value(name: str, option: str | tuple[str, ...]) -> object:
+    if option in {NONE, (NONE,)}:
         return None
-    return int(option) if isinstance(option, str) and option.isdecimal() else option
+    is_number = name in COUNTS and re.fullmatch("[0-9]{1,18}", str(option))
+    return int(str(option)) if is_number else option
 
 
 async def _carry_out(operation: Operation) -> None:

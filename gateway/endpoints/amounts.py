@@ -16,7 +16,7 @@ COUNT_ALLOWED = f"a whole number from 0 to {MOST_COUNT}, or null for no limit"
 TIME_ALLOWED = "a time to come as ISO 8601, UTC unless it says otherwise, or null for never"
 Usd = Decimal | UnsetType | None
 Count = Annotated[int, Meta(ge=0, le=MOST_COUNT)] | UnsetType | None
-_NANO = Decimal("1e-9")
+_NANO, _NOT_ONE = Decimal("1e-9"), Decimal("NaN")
 _EXACT = Context(prec=20, traps=[Inexact, InvalidOperation])
 
 
@@ -26,9 +26,9 @@ def nano(usd: Decimal | None, field: str) -> int | None:
         return None
     try:
         exact = usd.quantize(_NANO, context=_EXACT)
-    except (Inexact, InvalidOperation):  # finer than a nano-USD, or no number at all
-        exact = Decimal(-1)
-    if not 0 <= exact <= MOST_USD:
+    except (Inexact, InvalidOperation):  # finer than a nano-USD, or beyond all bounds
+        exact = _NOT_ONE
+    if not exact.is_finite() or not 0 <= exact <= MOST_USD:
         raise wrong(field, f"give {USD_ALLOWED}")
     return int(exact * NANO_PER_USD)
 
