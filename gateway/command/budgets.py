@@ -15,9 +15,6 @@ from gateway.metering.operations import Budget, SetBudgets
 from gateway.metering.register import Account
 from gateway.metering.scopes import PERIODS
 
-SHOWN = ("scope", "period", "limit", "used", "held", "left", "characters_limit", "characters_used")
-COUNTS = ("requests_limit", "requests", "concurrent", "running")
-
 
 @click.group(help="Budgets of organisations, projects, keys, providers and the whole gateway.")
 def budgets() -> None:
@@ -37,7 +34,7 @@ def list_budgets(scope: str | None, as_json: bool) -> None:  # noqa: FBT001
     if as_json:
         print_json({"data": rows})
     else:
-        print_table("budgets", [{name: row[name] for name in (*SHOWN, *COUNTS)} for row in rows])
+        print_table("budgets", [_shown(row) for row in rows])
 
 
 @budgets.command(
@@ -88,6 +85,22 @@ def remove(scope: str, period: str, as_json: bool) -> None:  # noqa: FBT001
         print_json({"deleted": True})
     else:
         out.print(f"{scope} has no budget per {period} any more", highlight=False)
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """A budget as people read it: what is used of what there is."""
+    return {
+        "scope": row["scope"],
+        "period": row["period"],
+        "USD": _of(row["used"], row["limit"]),
+        "characters": _of(row["characters_used"], row["characters_limit"]),
+        "requests": _of(row["requests"], row["requests_limit"]),
+        "at once": _of(row["running"], row["concurrent"]),
+    }
+
+
+def _of(used: object, limit: object) -> str:
+    return str(used) if limit is None else f"{used} of {limit}"
 
 
 async def _all(connection: AsyncConnection, scope: str | None) -> list[Account]:

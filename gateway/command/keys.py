@@ -1,5 +1,6 @@
 """`gateway keys`: the whole life of keys without a server, on its database."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -26,7 +27,6 @@ from gateway.metering.operations import DeleteKey, RotateKey
 from gateway.settings import read_settings
 
 Command = Callable[..., Any]
-SHOWN = ("name", "label", "project", "disabled", "limit", "limit_remaining", "limit_reset", "usage")
 SCOPES = click.Choice(["speak", "read", "manage"])
 RATES = ("requests_per_minute", "characters_per_minute", "concurrent")
 LISTS = ("models", "providers", "voices")
@@ -46,6 +46,7 @@ _options = [
     click.option("--default-task", help="For requests that name no model, or none."),
     click.option("--project", help="The project that it counts on."),
 ]
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 which_argument = click.argument("which")
 
 
@@ -84,7 +85,7 @@ def list_keys(as_json: bool) -> None:  # noqa: FBT001
     if as_json:
         print_json({"data": rows})
         return
-    print_table("keys", [{"id": row["hash"][:12]} | {n: row[n] for n in SHOWN} for row in rows])
+    print_table("keys", [_shown(row) for row in rows])
 
 
 @keys.command(
@@ -161,9 +162,24 @@ def delete(which: str, as_json: bool) -> None:  # noqa: FBT001
         out.print(f"{found.row['name']} ({found.hash[:12]}) is deleted", highlight=False)
 
 
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """A key as people read it in a list."""
+    left = "" if row["limit"] is None else f"{row['limit_remaining']:.9g} of {row['limit']:.9g}"
+    return {
+        "id": row["hash"][:12],
+        "name": row["name"],
+        "project": row["project"],
+        "state": "disabled" if row["disabled"] else "on",
+        "USD used": f"{row['usage']:.9g}",
+        "USD left": f"{left} {row['limit_reset'] or ''}".strip() or None,
+    }
+
+
 def _body(options: dict[str, Any]) -> dict[str, Any]:
     """The options as the body of a request."""
     given = said(**options)
+    if _DATE.fullmatch(str(given.get("expires_at"))):
+        given["expires_at"] += "T00:00:00"
     for field, names in (("rates", RATES), ("allowed", LISTS)):
         if inner := {name: given.pop(name) for name in names if name in given}:
             given[field] = inner
