@@ -53,6 +53,9 @@ async def _serve(settings: Settings, environ: Mapping[str, str]) -> None:
             gateway: Gateway = app.state["gateway"]
             key = await first_key(settings, gateway)
             await _listen(settings, environ, addresses, app, gateway, keeper, key)
+    except ExceptionGroup as group:  # Litestar's lifespan makes one of whatever ends it
+        alone = group.exceptions[0]
+        raise (alone if isinstance(alone, SettingsError) else group) from None
     finally:
         if keeper is not None:
             await keeper.stop()
@@ -129,7 +132,7 @@ async def first_key(settings: Settings, gateway: Gateway) -> str | None:
     if made and (given is None or known is not None):
         return None
     if known is not None:
-        raise SettingsError("GATEWAY_ADMIN_KEY: this key was deleted; set another one")
+        raise SettingsError("GATEWAY_ADMIN_KEY: this key manages no more; set another one")
     if given is not None and not plausible(given):
         raise SettingsError("GATEWAY_ADMIN_KEY begins like a key of ours and is not one")
     key = given or new_key()

@@ -10,7 +10,7 @@ import pytest
 
 from tests.doubles.books import Books, Key, until
 from tests.doubles.managing import speak, told
-from tests.doubles.running import Running, environment
+from tests.doubles.running import Running, environment, running
 from tests.gateway.test_command import command
 
 COMMANDS = [
@@ -150,3 +150,27 @@ def test_a_wrong_word_is_told_and_nothing_is_made(
     ended = refused(fresh, *words)
     assert told_of in " ".join(ended.stderr.split())
     assert done(fresh, "keys", "list") == {"data": []}
+
+
+def test_where_the_last_management_key_was_deleted_the_next_start_makes_one(
+    fresh: dict[str, str], data: Path
+) -> None:
+    url = fresh["GATEWAY_DATABASE_URL"]
+    with running(data, url) as first, first.client() as client:
+        [admin] = client.get("/v1/keys").json()["data"]
+        assert client.delete(f"/v1/keys/{admin['hash']}").is_success
+    with running(data, url) as second, second.client() as client:
+        assert second.key != first.key
+        assert [row["name"] for row in client.get("/v1/keys").json()["data"]] == ["admin"]
+
+
+def test_a_deleted_key_is_not_let_in_again_as_the_operators_own(
+    fresh: dict[str, str], data: Path
+) -> None:
+    given, url = "an-operators-own-key-0123456789-abcdef", fresh["GATEWAY_DATABASE_URL"]
+    with running(data, url, GATEWAY_ADMIN_KEY=given) as started, started.client() as client:
+        [admin] = client.get("/v1/keys").json()["data"]
+        assert client.delete(f"/v1/keys/{admin['hash']}").is_success
+    ended = refused(fresh | {"GATEWAY_ADMIN_KEY": given}, "serve")
+    assert "GATEWAY_ADMIN_KEY: this key manages no more" in " ".join(ended.stderr.split())
+    assert given not in ended.stderr
