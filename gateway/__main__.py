@@ -1,12 +1,14 @@
-"""The `gateway` command: serve, say, check, migrate, keys, usage."""
+"""The `gateway` command: serve, say, check, migrate, keys, budgets, projects, usage."""
 
 import sys
 
 import click
 
+from gateway.command.budgets import budgets
 from gateway.command.keys import keys
 from gateway.command.operate import check, migrate, serve
 from gateway.command.printing import err
+from gateway.command.projects import projects
 from gateway.command.say import say
 from gateway.command.usage import usage
 from gateway.metering.database import DatabaseError
@@ -34,7 +36,7 @@ def gateway() -> None:
     """Hold the subcommands."""
 
 
-for command in (serve, say, check, migrate, keys, usage):
+for command in (serve, say, check, migrate, keys, budgets, projects, usage):
     gateway.add_command(command)
 
 

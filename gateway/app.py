@@ -13,10 +13,20 @@ from litestar.types import ControllerRouterHandler
 
 import providers
 from gateway.access.callers import Callers
-from gateway.access.pepper import read_pepper
+from gateway.access.pepper import check_pepper, read_pepper
 from gateway.dispatch.job import Tools
 from gateway.dispatch.supervisor import Supervisor
-from gateway.endpoints import catalogue, generations, health, keys, speech, spending, usage
+from gateway.endpoints import (
+    budgets,
+    catalogue,
+    generations,
+    health,
+    keys,
+    projects,
+    speech,
+    spending,
+    usage,
+)
 from gateway.endpoints.answers import exception_handlers
 from gateway.endpoints.state import Gateway, Routes
 from gateway.kept.clips import Clips
@@ -71,6 +81,16 @@ def create_app(
         keys.create_key,
         keys.read_key,
         keys.change_key,
+        keys.rotate_key,
+        keys.delete_key,
+        budgets.list_budgets,
+        budgets.set_budget,
+        budgets.remove_budget,
+        projects.list_organisations,
+        projects.create_organisation,
+        projects.list_projects,
+        projects.create_project,
+        projects.list_changes,
         catalogue.models,
         catalogue.model,
         catalogue.audio_models,
@@ -113,8 +133,9 @@ async def running(
     """The gateway between start and stop; what runs at the stop is settled first."""
     url = database_url(settings.database.url)
     pepper = read_pepper(settings)
-    writer = Writer(open_writing(url, checkpoints=True))
     reading = open_reading(url)
+    await check_pepper(reading, pepper)
+    writer = Writer(open_writing(url, checkpoints=True))
     client = providers.open_client()
     tracing = Tracing(environ)
     standings = Standings()

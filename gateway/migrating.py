@@ -5,7 +5,7 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.access.pepper import read_pepper
+from gateway.access.pepper import read_pepper, settle_pepper
 from gateway.metering.database import DatabaseError, database_url, open_writing
 from gateway.settings import Settings, shipped
 
@@ -42,6 +42,7 @@ def _migrate(url: URL, pepper: bytes, *, check_only: bool) -> tuple[str | None, 
                         "run `gateway migrate`"
                     )
                 _upgrade(connection, scripts, pepper)
+            settle_pepper(connection, pepper)
     finally:
         engine.dispose()
     return before, head

@@ -137,7 +137,9 @@ def reload(
 
 async def first_key(settings: Settings, gateway: Gateway) -> str | None:
     """Where no key may manage: make one that may, write it to data/admin.key, give it once."""
-    managing = select(func.count()).where(api_key.c.scopes.contains(MANAGE))
+    managing = select(func.count()).where(
+        api_key.c.scopes.contains(MANAGE), api_key.c.deleted_ms.is_(None)
+    )
     async with gateway.reading.connect() as connection:
         made = (await connection.execute(managing)).scalar_one()
         given = settings.admin_key
@@ -146,6 +148,8 @@ async def first_key(settings: Settings, gateway: Gateway) -> str | None:
         known = (await connection.execute(wanted)).one_or_none()
     if made and (given is None or known is not None):
         return None
+    if known is not None:
+        raise SettingsError("GATEWAY_ADMIN_KEY: this key manages no more; set another one")
     if given is not None and not plausible(given):
         raise SettingsError("GATEWAY_ADMIN_KEY begins like a key of ours and is not one")
     key = given or new_key()

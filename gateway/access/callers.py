@@ -6,11 +6,13 @@ The hold's transaction looks at the key again, so what is remembered here can ne
 import asyncio
 import time
 from dataclasses import dataclass
+from math import inf
 
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.access.allowed import read_allowed
 from gateway.access.keys import Caller, plausible
 from gateway.access.pepper import keyed_hash
 from gateway.errors import Forbidden, MeteringUnavailable, Unauthenticated
@@ -40,10 +42,11 @@ class Callers:
         """The caller behind an `Authorization` header, who must have `scope` where one is named."""
         key = _bearer(authorization)
         remembered = self._remembered.get(key)
-        if remembered is None or remembered.until < time.monotonic():
-            remembered = _Remembered(
-                await self._look_up(key), time.monotonic() + REMEMBERED_SECONDS
-            )
+        now = time.monotonic()
+        if remembered is None or remembered.until <= now:
+            # From before the look-up on: what it read may have changed while it took its time.
+            caller, usable = await self._look_up(key)
+            remembered = _Remembered(caller, now + min(REMEMBERED_SECONDS, usable))
             if len(self._remembered) >= MOST_REMEMBERED:
                 self._remembered.clear()
             self._remembered[key] = remembered
@@ -51,7 +54,8 @@ class Callers:
             raise Forbidden(f"this API key may not {scope}")
         return remembered.caller
 
-    async def _look_up(self, key: str) -> Caller:
+    async def _look_up(self, key: str) -> tuple[Caller, float]:
+        """The key's caller, and for how many seconds at most it may be used."""
         wanted = (
             select(
                 api_key.c.hash,
@@ -59,6 +63,9 @@ class Callers:
                 api_key.c.scopes,
                 api_key.c.disabled,
                 api_key.c.expires_ms,
+                api_key.c.project,
+                api_key.c.allowed,
+                api_key.c.default_task,
                 secret.c.expires_ms.label("secret_expires_ms"),
             )
             .join(secret, secret.c.key_hash == api_key.c.hash)
@@ -75,11 +82,13 @@ class Callers:
             raise Unauthenticated("this API key is not known")
         if row.disabled:
             raise Unauthenticated("this API key is disabled")
-        now_ms = time.time() * 1000
-        for expires_ms in (row.expires_ms, row.secret_expires_ms):
-            if expires_ms is not None and expires_ms <= now_ms:
-                raise Unauthenticated("this API key has expired")
-        return Caller(row.hash, row.name, frozenset(row.scopes.split()))
+        ends = [each for each in (row.expires_ms, row.secret_expires_ms) if each is not None]
+        usable = min(ends, default=inf) / 1000 - time.time()
+        if usable <= 0:
+            raise Unauthenticated("this API key has expired")
+        allowed = read_allowed(row.allowed)
+        scopes = frozenset(row.scopes.split())
+        return Caller(row.hash, row.name, scopes, row.project, allowed, row.default_task), usable
 
 
 def _bearer(authorization: str | None) -> str:

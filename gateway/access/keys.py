@@ -9,21 +9,40 @@ import secrets
 import zlib
 from dataclasses import dataclass
 
+from gateway.access.allowed import EVERYTHING, Allowed
+
 PREFIX = "vox_"
 SECRET_LENGTH = 44
 CHECK_LENGTH = 6
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-SPEAK, MANAGE = "speak", "manage"
+SPEAK, READ, MANAGE = "speak", "read", "manage"
 _SHAPE = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{SECRET_LENGTH + CHECK_LENGTH}}}")
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An accepted key with its scopes."""
+    """An accepted key with its scopes, and what it may use."""
 
     key_hash: str
     name: str
     scopes: frozenset[str]
+    project: str = "default"
+    allowed: Allowed = EVERYTHING
+    default_task: str | None = None
+
+    @property
+    def sees(self) -> tuple[str | None, str | None]:
+        """Whose records it may see, as key and project: its own, its project's, or all."""
+        if MANAGE in self.scopes:
+            return None, None
+        return (None, self.project) if READ in self.scopes else (self.key_hash, None)
+
+    def may_see(self, key_hash: str, project: str) -> bool:
+        """Whether a record is among them; its own always is."""
+        of_key, of_project = self.sees
+        return key_hash == self.key_hash or (
+            of_key in {None, key_hash} and of_project in {None, project}
+        )
 
 
 def new_key() -> str:

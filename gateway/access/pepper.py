@@ -10,7 +10,11 @@ import os
 import secrets
 from pathlib import Path
 
-from gateway.settings import Settings
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.settings import Settings, SettingsError
+from gateway.tables import mark
 
 FILE = "pepper"
 
@@ -39,6 +43,32 @@ def keyed_digest(pepper: bytes, content: bytes) -> str:
 def fingerprint(pepper: bytes) -> str:
     """By which replicas tell whether they have the same pepper."""
     return hmac.digest(pepper, b"voxroute pepper", "sha256").hex()[:32]
+
+
+OTHER_PEPPER = (
+    "the database's keys were made under another pepper: set GATEWAY_KEY_PEPPER as on the other"
+    " gateways, or bring its data/pepper"
+)
+_marked = select(mark.c.value).where(mark.c.name == FILE)
+
+
+def settle_pepper(connection: Connection, pepper: bytes) -> None:
+    """A fresh database is marked with its pepper; another one's is refused."""
+    marked = connection.execute(_marked).scalar_one_or_none()
+    if marked is None:
+        row = {"name": FILE, "value": fingerprint(pepper)}
+        connection.execute(insert(mark).values(row))
+    elif marked != fingerprint(pepper):
+        raise SettingsError(OTHER_PEPPER)
+
+
+async def check_pepper(engine: AsyncEngine, pepper: bytes) -> None:
+    """The same for a gateway whose database somebody else has migrated; nothing is written."""
+    async with engine.connect() as connection:
+        marked = (await connection.execute(_marked)).scalar_one_or_none()
+    if marked not in {None, fingerprint(pepper)}:
+        await engine.dispose()
+        raise SettingsError(OTHER_PEPPER)
 
 
 def _make(file: Path) -> None:

@@ -21,6 +21,7 @@ from gateway.endpoints.shapes import (
 )
 from gateway.routing.policies import POLICIES, Policy
 from gateway.routing.preferences import Preferences, PriceCap
+from gateway.routing.tasks import TASK_PREFIX
 from providers import Sampling, Speech
 
 MOST_USD = 10**9
@@ -28,6 +29,7 @@ FINEST_USD = 30
 """How many decimals an amount of USD may have."""
 RATES_OF_OPUS = (8000, 12000, 16000, 24000, 48000)
 PCM_RATE = 24_000
+AUTO = "auto"
 _FORMATS, _RATES = ", ".join(get_args(FormatName)), ", ".join(map(str, get_args(SampleRate)))
 _ALLOWED = {
     "response_format": f'{_FORMATS}, or {{"type": ..., "sample_rate": ...}}',
@@ -62,10 +64,17 @@ class Request:
     session_id: str | None
 
 
-def read_body(content: bytes, *, default_format: FormatName, strict: bool) -> Request:
+def read_body(
+    content: bytes,
+    *,
+    default_format: FormatName,
+    strict: bool,
+    default_task: str | None = None,
+) -> Request:
     """Understand a speech body; InvalidRequest names the field and what is allowed.
 
     strict: unknown fields are refused by name, as OpenAI does.
+    default_task: the key's own, for a body that names no model or `auto`.
     """
     body = decode(content, _decoder, _ALLOWED)
     if strict:
@@ -79,11 +88,8 @@ def read_body(content: bytes, *, default_format: FormatName, strict: bool) -> Re
     text, voice, instructions = _said(body)
     _check_text(text)
     provider = body.provider or ProviderBody()
-    names = [body.model, *(body.models or ())]
-    if body.task:
-        names = [f"task/{body.task}"]
     return Request(
-        names=tuple(names),
+        names=_names(body, default_task),
         speech=Speech(
             text=text,
             voice=voice,
@@ -110,6 +116,19 @@ def read_body(content: bytes, *, default_format: FormatName, strict: bool) -> Re
     )
 
 
+def _names(body: SpeechBody, default_task: str | None) -> tuple[str, ...]:
+    """The models that are asked for, first choice first."""
+    if body.task:
+        return (TASK_PREFIX + body.task,)
+    model = body.model
+    if default_task and model in {None, AUTO}:
+        model = TASK_PREFIX + default_task
+    named = ([model] if model else []) + (body.models or [])
+    if not named:
+        raise wrong("model", "missing; name a model, a task or `auto`")
+    return tuple(named)
+
+
 def _refuse_unknown(content: bytes) -> None:
     given = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
     if unknown := sorted(given.keys() - _KNOWN):
@@ -119,7 +138,7 @@ def _refuse_unknown(content: bytes) -> None:
 
 def _check_names(body: SpeechBody) -> None:
     """What is written down with a request has no control characters; PostgreSQL takes no NUL."""
-    written = [("model", body.model), *(("models", each) for each in body.models or ())]
+    written = [("model", body.model or ""), *(("models", each) for each in body.models or ())]
     written += [("task", body.task or ""), ("user", body.user or "")]
     written.append(("session_id", body.session_id or ""))
     for field, value in written:

@@ -9,7 +9,6 @@ from litestar import Request, get
 from litestar.params import QueryParameter
 from sqlalchemy import RowMapping
 
-from gateway.access.keys import MANAGE, Caller
 from gateway.endpoints.paths import both
 from gateway.endpoints.state import gateway_of
 from gateway.errors import InvalidRequest, NotFound
@@ -31,7 +30,7 @@ async def generation(
         raise InvalidRequest("id: give a generation's id, ?id=gen-tts-...", param="id")
     async with gateway.reading.connect() as connection:
         found = await records.generation_record(connection, generation_id)
-    if found is None or not _may_see(caller, found[0]):
+    if found is None or not caller.may_see(found[0]["key_hash"], found[0]["project"]):
         raise NotFound(f"there is no generation {generation_id[:80]!r}", param="id")
     return {"data": record(*found)}
 
@@ -40,12 +39,12 @@ async def generation(
 async def generations(
     request: Plain, after: str | None = None, limit: Limit = 20
 ) -> dict[str, Any]:
-    """The key's records, newest first; a management key sees every key's."""
+    """The key's records, newest first; a reading key sees its project's, a management key all."""
     gateway = gateway_of(request)
     caller = await gateway.callers.accept(request.headers.get("authorization"))
-    own = None if MANAGE in caller.scopes else caller.key_hash
+    of_key, of_project = caller.sees
     async with gateway.reading.connect() as connection:
-        ids = await records.generation_ids(connection, own, after, limit + 1)
+        ids = await records.generation_ids(connection, of_key, after, limit + 1, project=of_project)
         found = [await records.generation_record(connection, each) for each in ids[:limit]]
     data = [record(*each) for each in found if each is not None]
     return {"object": "list", "data": data, "has_more": len(ids) > limit}
@@ -139,10 +138,6 @@ def _response(attempt: RowMapping) -> dict[str, Any]:
 def _is_open(attempt: RowMapping) -> bool:
     """Whether nobody knows what the provider may want: an unknown price is never 0."""
     return attempt["bound_nano"] is None and attempt["liability_nano"] == 0
-
-
-def _may_see(caller: Caller, row: RowMapping) -> bool:
-    return MANAGE in caller.scopes or row["key_hash"] == caller.key_hash
 
 
 _NOTES = {

@@ -73,10 +73,10 @@ class ProviderBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quantizations: list[str] | None = None
 
 
-class SpeechBody(msgspec.Struct, frozen=True):
+class SpeechBody(msgspec.Struct, frozen=True, kw_only=True):
     """What a client may say. A null is an absent field."""
 
-    model: Name
+    model: Name | None = None
     input: str | list[InputTurn]
     voice: VoiceName | VoiceId | None = None
     models: list[Name] | None = None

@@ -39,7 +39,12 @@ async def speak(request: Request[Any, Any, Any]) -> ASGIApp:
     gateway.refuse_while_draining()
     openai = request.url.path.startswith(OPENAI + "/")
     content = await request.body()
-    wanted = read_body(content, default_format="mp3" if openai else "pcm", strict=openai)
+    wanted = read_body(
+        content,
+        default_format="mp3" if openai else "pcm",
+        strict=openai,
+        default_task=caller.default_task,
+    )
     claim = claim_of(request, content, OPENAI if openai else OPENROUTER, gateway)
     sse_characters = len(wanted.speech.text) if wanted.sse else None
     try:
@@ -89,7 +94,7 @@ def _planned(  # noqa: PLR0913, PLR0917  # all that a job is made of
     catalog = routes.catalog
     trace = gateway.tracing.begin("POST /audio/speech", request.headers)
     plan, error, cheaper = Plan((), (), "price"), None, None
-    speech, preferences = wanted.speech, wanted.preferences
+    speech, preferences = wanted.speech, replace(wanted.preferences, allowed=caller.allowed)
     try:
         asked = resolve(wanted.names, routes.aliases, routes.tasks, catalog)
         speech, preferences = asked.applied(speech, preferences)

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 from litestar import Request, Response, get
 from litestar.params import QueryParameter
 
-from gateway.access.keys import MANAGE
 from gateway.endpoints.paths import both
 from gateway.endpoints.state import gateway_of
 from gateway.errors import InvalidRequest
@@ -33,14 +32,14 @@ async def usage(  # noqa: PLR0913, PLR0917  # the query's fields
     group_by: Group | None = None,
     form: Annotated[Literal["json", "csv"], QueryParameter(name="format")] = "json",
 ) -> Response[Any]:
-    """The calling key's use; a management key sees every key's.
+    """The calling key's use; a reading key sees its project's, a management key all.
 
     Counted are the whole UTC hours that begin within [from, to); the answer's `from` and `to` say
     which. A bucket at either end holds those of its hours. `total` is the sum of the rows.
     """
     gateway = gateway_of(request)
     caller = await gateway.callers.accept(request.headers.get("authorization"))
-    window = window_of(start, to, None if MANAGE in caller.scopes else caller.key_hash)
+    window = window_of(start, to, *caller.sees)
     async with gateway.reading.connect() as connection:
         used = await series(connection, window, bucket, group_by)
     told = Told.of(used, window, group_by)
@@ -49,7 +48,9 @@ async def usage(  # noqa: PLR0913, PLR0917  # the query's fields
     return Response(told.json())
 
 
-def window_of(start: str | None, to: str | None, key_hash: str | None) -> Window:
+def window_of(
+    start: str | None, to: str | None, key_hash: str | None, project: str | None = None
+) -> Window:
     """The hours that were asked for; the last thirty days when nothing was."""
     end_ms = moment(to, "to")
     if end_ms is None:
@@ -59,7 +60,7 @@ def window_of(start: str | None, to: str | None, key_hash: str | None) -> Window
         start_ms = max(0, end_ms - DEFAULT_DAYS * DAY_MS)
     if end_ms < start_ms:
         raise InvalidRequest("to: it is before from", param="to")
-    return Window(_next_hour(start_ms), _next_hour(end_ms), key_hash)
+    return Window(_next_hour(start_ms), _next_hour(end_ms), key_hash, project)
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,6 +178,11 @@ class Budget:
     limit_requests: int | None = None
     limit_streams: int | None = None
 
+    @property
+    def limits(self) -> bool:
+        """Whether it limits anything at all; one that does not still keeps its count."""
+        return self != Budget(self.scope, self.period)
+
 
 @dataclass(frozen=True, slots=True)
 class SetBudgets:
@@ -204,6 +209,9 @@ class CreateKey:
     default_task: str | None = None
     budgets: tuple[Budget, ...] = ()
     actor: str = "operator"
+    disabled: bool = False
+    limit_period: Period = "total"
+    """Whose budget is the key's own limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +227,49 @@ class ChangeKey:
     allowed: str | None = None
     default_task: str | None = None
     budgets: tuple[Budget, ...] = ()
+    actor: str = "operator"
+    project: str = "default"
+    limit_period: Period = "total"
+    seen_ms: int | None = None
+    """The `updated_ms` (0: never) that these values were made from; refused if it has moved on."""
+
+
+@dataclass(frozen=True, slots=True)
+class RotateKey:
+    """A key's new secret; the older ones run out after `grace_ms`."""
+
+    key_hash: str
+    secret: str
+    """The secret's keyed hash."""
+    label: str
+    grace_ms: int
+    actor: str = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteKey:
+    """A key that nobody may use or find again; its books stay."""
+
+    key_hash: str
+    actor: str = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateOrganisation:
+    """A new organisation; `id` is a short name, as in its scope."""
+
+    id: str
+    name: str
+    actor: str = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateProject:
+    """A new project of an organisation."""
+
+    id: str
+    organisation: str
+    name: str
     actor: str = "operator"
 
 
@@ -241,5 +292,7 @@ class SeePrices:
 
 Request = Hold | Extend | Resolve | Record
 Recovery = Lose | Judge | Beat | Leave
-Administration = SetBudgets | CreateKey | ChangeKey
+Administration = (
+    SetBudgets | CreateKey | ChangeKey | RotateKey | DeleteKey | CreateOrganisation | CreateProject
+)
 Operation = Request | Recovery | Administration | SeePrices

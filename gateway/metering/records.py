@@ -30,12 +30,19 @@ async def generation_record(
 
 
 async def generation_ids(
-    connection: AsyncConnection, key_hash: str | None, after: str | None, limit: int
+    connection: AsyncConnection,
+    key_hash: str | None,
+    after: str | None,
+    limit: int,
+    *,
+    project: str | None = None,
 ) -> list[str]:
-    """Ids, newest first, from behind `after`. Ids sort by time."""
+    """Ids of a key, a project or all, newest first, from behind `after`. Ids sort by time."""
     wanted = select(generation.c.id).order_by(generation.c.id.desc()).limit(limit)
     if key_hash is not None:
         wanted = wanted.where(generation.c.key_hash == key_hash)
+    if project is not None:
+        wanted = wanted.where(generation.c.project == project)
     if after is not None:
         wanted = wanted.where(generation.c.id < after)
     return list((await connection.execute(wanted)).scalars())

@@ -1,6 +1,6 @@
 """Every statement of the ledger, in one database's SQL."""
 
-from sqlalchemy import Dialect, select, text
+from sqlalchemy import Dialect, bindparam, select, text
 from sqlalchemy.sql import ClauseElement
 
 from gateway.metering.operations import AttemptResult, Opening
@@ -15,6 +15,7 @@ from gateway.tables import (
     entry,
     generation,
     instance,
+    organisation,
     price,
     project,
     rollup,
@@ -73,7 +74,17 @@ USE = (
     "fallbacks",
     "cache_hits",
 )
-_CHOSEN = ("expires_ms", "allowed", "default_task")
+TERMS = (
+    "name",
+    "project",
+    "scopes",
+    "disabled",
+    "expires_ms",
+    "allowed",
+    "default_task",
+    "limit_period",
+)
+"""What may change on a key."""
 BALANCE = ("id", "scope", "period", "start_ms", *COUNTERS)
 _NOTHING = dict.fromkeys(("charged_characters", "cost_nano", "liability_nano"), "0")
 _NOT_YET = _NOTHING | {"audio_ms": "0", "fallbacks": "0"}
@@ -160,14 +171,35 @@ class Statements:
         # Administration.
         self.insert_key = sql.insert(
             api_key,
-            ("hash", "project", "name", "label", "scopes", "created_ms", *_CHOSEN),
-            {"disabled": false},
+            ("hash", "label", "created_ms", *TERMS),
+            {},
         )
         self.change_key = sql.update(
             api_key,
             ("hash",),
-            ("name", "disabled", "updated_ms", "scopes", *_CHOSEN),
+            ("updated_ms", *TERMS),
         )
+        self.rotate_key = sql.update(api_key, ("hash",), ("updated_ms", "label"))
+        self.delete_key = sql.update(api_key, ("hash",), ("updated_ms", "deleted_ms"))
+        self.stored_key = sql.read(
+            select(*(api_key.c[name] for name in ("hash", "updated_ms", "label", *TERMS)))
+            .where(api_key.c.hash == bindparam("hash"), api_key.c.deleted_ms.is_(None))
+            .with_for_update(key_share=True),
+            "hash",
+        )
+        self.secrets = sql.read(
+            select(secret.c.hash, secret.c.expires_ms).where(
+                secret.c.key_hash == bindparam("key_hash")
+            ),
+            "key_hash",
+        )
+        self.expire_secret = sql.update(secret, ("hash",), ("expires_ms",))
+        self.named = {
+            table.name: sql.read(select(table.c.name).where(table.c.id == bindparam("id")), "id")
+            for table in (organisation, project)
+        }
+        self.insert_organisation = sql.insert(organisation, ("id", "name", "created_ms"), {})
+        self.insert_project = sql.insert(project, ("id", "organisation", "name", "created_ms"), {})
         self.insert_secret = sql.insert(
             secret, ("hash", "key_hash", "created_ms", "expires_ms"), {}
         )

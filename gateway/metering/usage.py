@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.errors import InvalidRequest
 from gateway.metering.scopes import DAY_MS, HOUR_MS, period_start
-from gateway.tables import api_key, balance, generation, rollup
+from gateway.tables import api_key, generation, rollup
 
 MOST_ROWS = 50_000
 """A longer answer is refused: nobody reads it, and everybody waits for it."""
@@ -58,6 +58,8 @@ class Window:
     end_ms: int
     key_hash: str | None = None
     """Of one key; None: of all."""
+    project: str | None = None
+    """Of the keys of one project; None: of all."""
 
     def spans(self, bucket: Bucket) -> list[tuple[str, int, int]]:
         """The rollups to read: days where whole ones count, hours at ragged ends."""
@@ -121,10 +123,12 @@ def _grouped(window: Window, bucket: Bucket, group_by: Group | None) -> Select[A
         .where(_within(window.spans(bucket)))
         .group_by(*by)
     )
-    if group_by in {"key", "project"}:
+    if group_by in {"key", "project"} or window.project is not None:
         wanted = wanted.join_from(rollup, api_key, rollup.c.key_hash == api_key.c.hash)
     if window.key_hash is not None:
         wanted = wanted.where(rollup.c.key_hash == window.key_hash)
+    if window.project is not None:
+        wanted = wanted.where(api_key.c.project == window.project)
     return wanted
 
 
@@ -195,31 +199,6 @@ def period_starts(now: datetime) -> tuple[int, int, int]:
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
     week = day - timedelta(days=day.weekday())
     return (_ms(day), _ms(week), _ms(day.replace(day=1)))
-
-
-async def keys(
-    connection: AsyncConnection,
-    *,
-    key_hash: str | None = None,
-    offset: int = 0,
-    include_disabled: bool = True,
-    limit: int = 100,
-) -> Sequence[RowMapping]:
-    """Keys with their balances, newest first."""
-    wanted = (
-        select(api_key, balance)
-        .select_from(api_key)
-        .join(balance, balance.c.id == "key:" + api_key.c.hash + "|total|0")
-        .where(api_key.c.deleted_ms.is_(None))
-        .order_by(api_key.c.created_ms.desc(), api_key.c.hash)
-        .offset(offset)
-        .limit(limit)
-    )
-    if key_hash is not None:
-        wanted = wanted.where(api_key.c.hash == key_hash)
-    if not include_disabled:
-        wanted = wanted.where(api_key.c.disabled.is_(False))
-    return (await connection.execute(wanted)).mappings().all()
 
 
 def _ms(moment: datetime) -> int:

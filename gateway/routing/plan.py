@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from gateway.access.allowed import FIELDS
 from gateway.errors import (
     ConstraintFiltered,
+    Forbidden,
     GatewayError,
     InvalidRequest,
     NoProvider,
@@ -25,7 +27,9 @@ VOICES_TOLD = 12
 # What to ask for when an offer has not the format that was asked: nearest to plain samples first.
 EASIEST = ("pcm", "wav", "flac", "opus", "mp3", "aac")
 
-Reason = Literal["off", "only", "ignore", "order", "data", "voice", "parameters", "long", "price"]
+Reason = Literal[
+    "key", "off", "only", "ignore", "order", "data", "voice", "parameters", "long", "price"
+]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 
@@ -53,6 +57,8 @@ class Exclusion:
     reason: Reason
     detail: str
     bound_nano: int | None = None
+    param: str = "provider"
+    """The body's field that it is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,9 @@ def make_plan(  # noqa: PLR0913, PLR0917  # everything that a plan depends on, b
     for rank, model in enumerate(wanted.models):
         for offer in catalog.models[model]:
             bound = upper_bound(offer.price, speech.text, spoken_ms, speech.instructions)
-            verdict = _judge(catalog, offer, speech, preferences, cap, bound)
+            verdict = _barred(offer, speech, preferences) or _judge(
+                catalog, offer, speech, preferences, cap, bound
+            )
             if isinstance(verdict, Exclusion):
                 exclusions.append(verdict)
                 continue
@@ -104,9 +112,10 @@ def explain(plan: Plan, speech: Speech) -> GatewayError:
 
     The offer that came nearest to speaking decides: offers are judged in the order of Reason.
     """
-    furthest = max((REASONS.index(each.reason) for each in plan.exclusions), default=0)
-    nearest = [each for each in plan.exclusions if each.reason == REASONS[furthest]]
-    reason = REASONS[furthest]
+    reason = max((each.reason for each in plan.exclusions), key=REASONS.index, default="off")
+    nearest = [each for each in plan.exclusions if each.reason == reason]
+    if reason == "key":
+        return _forbidden(nearest)
     if reason == "off":
         off = f"no provider can be asked for this model ({_details(nearest)})"
         return NoProvider(off, param="model", retry_after=60)
@@ -122,6 +131,16 @@ def explain(plan: Plan, speech: Speech) -> GatewayError:
         return ConstraintFiltered(_prices_told(nearest), param="provider.max_price")
     told = _details(plan.exclusions)
     return ConstraintFiltered(f"no offer meets every constraint ({told})", param="provider")
+
+
+def _barred(offer: Offer, speech: Speech, preferences: Preferences) -> Exclusion | None:
+    """What the caller's key may not use is told nothing else of."""
+    voice = preferences.voices.get(offer.provider, speech.voice) or offer.default_voice
+    barred = preferences.allowed.bars(offer.model, offer.provider, voice)
+    if barred is None:
+        return None
+    param, name = barred
+    return Exclusion(offer, "key", f"{param} {name[:100]!r}", param=param)
 
 
 def _judge(  # noqa: PLR0911, PLR0913, PLR0917  # one return a reason
@@ -164,8 +183,15 @@ def _voice(catalog: Catalog, offer: Offer, asked: str, preferences: Preferences)
         return asked if asked in offer.voices else None
     mapped = catalog.kin(offer, asked)
     if mapped is None and preferences.voice_switch == "any":
-        return offer.default_voice
+        voice, allowed = offer.default_voice, preferences.allowed.voices
+        return voice if allowed is None or voice in allowed else None
     return mapped
+
+
+def _forbidden(nearest: list[Exclusion]) -> Forbidden:
+    param = max((each.param for each in nearest), key=FIELDS.index)
+    told = _details(each for each in nearest if each.param == param)
+    return Forbidden(f"{param}: this API key may not use it ({told})", param=param)
 
 
 def _missing(offer: Offer, speech: Speech) -> list[str]:

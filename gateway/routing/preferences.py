@@ -6,6 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
+from gateway.access.allowed import EVERYTHING, Allowed
 from gateway.metering.prices import NANO_PER_USD
 
 MILLION = 10**6
@@ -33,7 +34,7 @@ class PriceCap:
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """The request's `provider` object: what the caller wants of whoever speaks."""
+    """The request's `provider` object, and what its key lets it have."""
 
     order: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
@@ -46,3 +47,4 @@ class Preferences:
     """Provider -> the voice to use there."""
     voice_switch: VoiceSwitch = "mapped"
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    allowed: Allowed = EVERYTHING

@@ -4,7 +4,7 @@ A scope is organisation:<id>, project:<id>, key:<hash>, provider:<name> or globa
 exists for every period that has been used since its budget row was made; nothing is ever reset.
 """
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, String, Table
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, String, Table
 
 from gateway.tables.metadata import metadata
 
@@ -17,8 +17,8 @@ budget = Table(
     Column("soft_nano", BigInteger, comment="from here on tasks are downgraded"),
     Column("limit_characters", BigInteger),
     Column("soft_characters", BigInteger),
-    Column("limit_requests", Integer),
-    Column("limit_streams", Integer, comment="at once; of the period total only"),
+    Column("limit_requests", BigInteger),
+    Column("limit_streams", BigInteger, comment="at once; of the period total only"),
     CheckConstraint("period IN ('minute', 'hour', 'day', 'week', 'month', 'total')", "known"),
 )
 

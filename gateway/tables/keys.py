@@ -36,6 +36,13 @@ api_key = Table(
     Column("deleted_ms", BigInteger, comment="deleted keys keep their books"),
     Column("allowed", Text, comment="JSON: models, providers, voices; null: all"),
     Column("default_task", String(100)),
+    Column(
+        "limit_period",
+        String(6),
+        nullable=False,
+        server_default="total",
+        comment="whose budget is the key's own limit: day week month total",
+    ),
 )
 
 # A key may have two secrets for a while: the one it was rotated to, and the one that runs out.

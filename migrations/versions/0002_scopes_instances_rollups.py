@@ -57,6 +57,16 @@ def _keys() -> None:
         sa.Column("allowed", sa.Text(), comment="JSON: models, providers, voices; null: all"),
     )
     op.add_column("api_key", sa.Column("default_task", sa.String(100)))
+    op.add_column(
+        "api_key",
+        sa.Column(
+            "limit_period",
+            sa.String(6),
+            nullable=False,
+            server_default="total",
+            comment="whose budget is the key's own limit: day week month total",
+        ),
+    )
     if op.get_bind().dialect.name == "postgresql":
         op.alter_column("api_key", "hash", comment="public id, hex; tells nothing")
         op.alter_column("api_key", "scopes", comment="space-separated: speak read manage")
@@ -124,8 +134,8 @@ def _balances() -> None:
         sa.Column("soft_nano", sa.BigInteger(), comment="from here on tasks are downgraded"),
         sa.Column("limit_characters", sa.BigInteger()),
         sa.Column("soft_characters", sa.BigInteger()),
-        sa.Column("limit_requests", sa.Integer()),
-        sa.Column("limit_streams", sa.Integer(), comment="at once; of the period total only"),
+        sa.Column("limit_requests", sa.BigInteger()),
+        sa.Column("limit_streams", sa.BigInteger(), comment="at once; of the period total only"),
         sa.CheckConstraint(
             "period IN ('minute', 'hour', 'day', 'week', 'month', 'total')",
             name=op.f("ck_budget_known"),
@@ -327,7 +337,7 @@ def downgrade() -> None:
     _old_balances()
     for table in ("mark", "audit", "secret"):
         op.drop_table(table)
-    for column in ("project", "deleted_ms", "allowed", "default_task"):
+    for column in ("project", "deleted_ms", "allowed", "default_task", "limit_period"):
         op.drop_column("api_key", column)
     op.drop_table("project")
     op.drop_table("organisation")

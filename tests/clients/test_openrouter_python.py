@@ -154,6 +154,17 @@ def test_keys_are_made_listed_read_and_disabled(sdk: OpenRouter, gateway: Runnin
         disabled.tts.create_speech(input=FOX, model="auto")
 
 
+def test_a_keys_reset_is_told_as_it_is_and_a_deleted_key_is_gone(sdk: OpenRouter) -> None:
+    made = sdk.api_keys.create(name="resetting", limit=2, limit_reset="monthly").data
+    assert (made.limit, made.limit_reset) == (2, "monthly")
+    weekly = sdk.api_keys.update(hash=made.hash, limit_reset="weekly").data
+    assert (weekly.limit, weekly.limit_remaining, weekly.limit_reset) == (2, 2, "weekly")
+    assert sdk.api_keys.update(hash=made.hash, limit_reset=None).data.limit_reset is None
+    sdk.api_keys.delete(hash=made.hash)  # its own model takes nothing but {"deleted": true}
+    with pytest.raises(errors.NotFoundResponseError, match="no such key"):
+        sdk.api_keys.get(hash=made.hash)
+
+
 def test_a_key_that_is_spoken_with_tells_when_and_what_it_spent(
     sdk: OpenRouter, gateway: Running
 ) -> None:

@@ -1,6 +1,8 @@
 """Keys: their shape, checksum and hash, and how little of them is ever shown."""
 
 import hashlib
+import re
+import zlib
 
 import pytest
 from hypothesis import given
@@ -61,6 +63,29 @@ def test_a_key_that_cannot_be_one_is_refused_unseen(key: str, may_be: bool) -> N
 def test_a_key_with_something_after_it_is_no_key() -> None:
     assert not plausible(new_key() + "\n")
     assert not plausible(new_key() + "0")
+
+
+SCANNED = re.compile(r"\bvox_[0-9A-Za-z]{50}\b")
+"""What a secret scanner looks for (README); the last six letters are the checksum of the others."""
+VECTORS = [
+    "vox_" + "0" * 44 + "2WHHss",
+    "vox_" + ALPHABET[:44] + "4S1yHH",
+    "vox_" + "z" * 44 + "3TrkEO",
+]
+
+
+@pytest.mark.parametrize("key", VECTORS)
+def test_a_scanner_finds_a_key_and_tells_a_real_one_by_its_checksum(key: str) -> None:
+    assert SCANNED.findall(f'KEY="{key}" # and more') == [key]
+    assert plausible(key)
+    number = zlib.crc32(key[4:48].encode())
+    assert number == sum(ALPHABET.index(x) * 62**n for n, x in enumerate(reversed(key[48:])))
+    for wrong in (key[:-1] + "!", key[:-1] + ("0" if key[-1] != "0" else "1"), key[:-1]):
+        assert not plausible(wrong)
+
+
+def test_every_new_key_is_found_by_a_scanner() -> None:
+    assert all(SCANNED.fullmatch(new_key()) for _ in range(50))
 
 
 def test_only_the_hash_of_a_key_is_kept() -> None:

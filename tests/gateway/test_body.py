@@ -116,8 +116,8 @@ def test_a_price_cap_arrives_exactly(
     [
         ({"model": ""}, "model", "length >= 1"),
         ({"model": "m" * 201}, "model", "length <= 200"),
-        ({"model": 3}, "model", "Expected `str`"),
-        ({"model": None}, "model", "Expected `str`"),
+        ({"model": 3}, "model", "Expected `str | null`"),
+        ({"model": None}, "model", "name a model"),
         ({"model": "a\0b"}, "model", "control characters"),
         ({"models": ["a\nb"]}, "models", "control characters"),
         ({"models": "a/m"}, "models", "Expected `array | null`"),

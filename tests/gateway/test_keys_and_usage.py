@@ -2,15 +2,20 @@
 
 import stat
 import time
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import httpx
 import pytest
 
-from tests.doubles.books import settled
+from tests.doubles.books import settled, until
 from tests.doubles.running import Running
 
 TEXT = "Seventeen letters"
+
+
+def _refused(response: httpx.Response) -> httpx.Response | None:
+    return response if response.status_code == 401 else None
 
 
 def new_key(client: httpx.Client, **body: object) -> dict[str, object]:
@@ -133,9 +138,10 @@ def test_a_key_without_money_can_still_use_what_is_free(
         ({}, "name"),
         ({"name": "x", "limit": -1}, "limit"),
         ({"name": "x", "limit": "much"}, "limit"),
-        ({"name": "x", "limit_reset": "daily"}, "limit_reset"),
+        ({"name": "x", "limit_reset": "yearly"}, "limit_reset"),
         ({"name": "x", "scopes": ["everything"]}, "scopes"),
         ({"name": "x", "expires_at": "soon"}, "expires_at"),
+        ({"name": "x", "expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
     ],
 )
 def test_a_bad_wish_for_a_key_is_named(
@@ -147,10 +153,12 @@ def test_a_bad_wish_for_a_key_is_named(
 
 
 def test_an_expired_key_is_refused(client: httpx.Client, gateway: Running) -> None:
-    key = new_key(client, expires_at="2020-01-01T00:00:00Z")["key"]
-    response = speak(gateway, key)
-    assert response.status_code == 401
-    assert "expired" in response.json()["error"]["message"]
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    key = new_key(client, expires_at=soon.isoformat())["key"]
+    assert speak(gateway, key).status_code == 200
+    refused = until(lambda: _refused(speak(gateway, key)), 3)
+    assert datetime.now(UTC) >= soon
+    assert "expired" in refused.json()["error"]["message"]
 
 
 def test_a_limit_cannot_fall_below_what_is_used(client: httpx.Client, gateway: Running) -> None:

@@ -1,5 +1,6 @@
 """Migrations, on real SQLite and PostgreSQL: they make exactly the tables of the code."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
-from gateway.metering.database import DatabaseError, database_url, open_writing
+from gateway.access.callers import Callers
+from gateway.access.keys import new_key
+from gateway.access.pepper import read_pepper
+from gateway.metering import register, usage
+from gateway.metering.database import DatabaseError, database_url, open_reading, open_writing
 from gateway.migrating import migrate
 from gateway.settings import Database, Settings, shipped
 from gateway.tables import metadata
@@ -54,3 +59,64 @@ def test_an_empty_database_is_refused_where_migrating_is_not_wanted(settings: Se
     migrate(settings)
     before, after = migrate(settings, check_only=True)
     assert before == after
+
+
+async def test_keys_from_before_0002_still_let_their_owners_in(settings: Settings) -> None:
+    key, url = new_key(), database_url(settings.database.url)
+    hash_ = hashlib.sha256(key.encode()).hexdigest()
+    with open_writing(url, checkpoints=True).begin() as connection:
+        first = config()
+        first.attributes["connection"] = connection
+        command.upgrade(first, "0001")
+        for table, row in _of_0001(hash_):
+            names = ", ".join(f'"{name}"' for name in row)
+            values = ", ".join(f":{name}" for name in row)
+            connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), row)  # noqa: S608  # our own names
+    assert migrate(settings)[0] == "0001"
+    reading = open_reading(url)
+    caller = await Callers(reading, read_pepper(settings)).accept(f"Bearer {key}", "speak")
+    async with reading.connect() as connection:
+        found = await register.key(connection, caller.key_hash)
+        record = await usage.generation_record(connection, "gen-tts-1-a")
+    await reading.dispose()
+    assert (caller.key_hash, caller.name, caller.project) == (hash_, "old", "default")
+    assert found is not None
+    whole = found.account("total")
+    assert (whole.budget.limit_nano, whole.balance.posted_nano) == (10**9, 5000)
+    assert (whole.balance.held_nano, whole.balance.requests) == (0, 1)
+    assert record is not None
+    assert (record[0]["cost_nano"], record[0]["project"]) == (5000, "default")
+
+
+def _of_0001(hash_: str) -> list[tuple[str, dict[str, object]]]:
+    """What a key that has spoken once left behind."""
+    key = {"hash": hash_, "name": "old", "label": "vox_...", "scopes": "speak", "created_ms": 5}
+    counts = {"held_nano": 0, "posted_characters": 10, "held_characters": 0}
+    spent = {"limit_nano": 10**9, "posted_nano": 5000, **counts}
+    generation = {
+        "id": "gen-tts-1-a",
+        "request_id": "r",
+        "trace_id": "t",
+        "key_hash": hash_,
+        "status": "settled",
+        "created_ms": 1_700_000_000_000,
+        "requested_model": "m",
+        "format": "mp3",
+        "streamed": False,
+        "characters": 10,
+        "hold_nano": 6000,
+        "hold_characters": 10,
+        "plan": "{}",
+        "charged_characters": 10,
+        "cost_nano": 5000,
+        "liability_nano": 5000,
+        "audio_ms": 700,
+        "fallbacks": 0,
+        "cancelled": False,
+        "cache_hit": False,
+    }
+    return [
+        ("api_key", key | {"disabled": False}),
+        ("balance", spent | {"scope": f"key:{hash_}"}),
+        ("generation", generation),
+    ]

@@ -5,7 +5,14 @@ from decimal import Decimal
 
 import pytest
 
-from gateway.errors import ConstraintFiltered, GatewayError, InvalidRequest, NoProvider
+from gateway.access.allowed import Allowed
+from gateway.errors import (
+    ConstraintFiltered,
+    Forbidden,
+    GatewayError,
+    InvalidRequest,
+    NoProvider,
+)
 from gateway.routing.plan import explain
 from gateway.routing.policies import Policy
 from gateway.routing.preferences import PriceCap
@@ -383,3 +390,41 @@ def test_an_empty_plan_is_explained_by_what_the_caller_can_change(  # noqa: PLR0
     explained = explain(made, speech)
     assert (type(explained), explained.param) == (error, param)
     assert [each for each in told if each not in explained.message] == []
+
+
+def test_what_a_key_may_not_use_is_left_out_before_anything_else_is_asked() -> None:
+    among = catalog(offer("x"), offer("y"), offer("z", "b/m"), off="x")
+    made = plan(among, allowed=Allowed(frozenset({"a/m"}), frozenset({"y"})), ignore=("x", "z"))
+    assert order(made) == ["y"]
+    assert left_out(made) == {"x": "key", "z": "key"}
+
+
+@pytest.mark.parametrize(
+    ("allowed", "preferences", "param"),
+    [
+        (Allowed(models=frozenset({"other"})), {}, "model"),
+        (Allowed(providers=frozenset({"other"})), {}, "provider"),
+        (Allowed(voices=frozenset({"other"})), {}, "voice"),
+        (Allowed(voices=frozenset({"other"})), {"voices": {"x": "alloy"}}, "voice"),
+    ],
+)
+def test_a_plan_that_a_key_leaves_empty_names_what_it_may_not_use(
+    allowed: Allowed, preferences: dict[str, object], param: str
+) -> None:
+    made = plan(catalog(offer("x")), allowed=allowed, **preferences)
+    refused = explain(made, SPEECH)
+    assert (type(refused), refused.param) == (Forbidden, param)
+    assert refused.message.startswith(f"{param}: this API key may not use it")
+
+
+def test_any_voice_is_not_a_voice_that_the_key_may_not_use() -> None:
+    asked = replace(SPEECH, voice="mine")
+    allowed = Allowed(voices=frozenset({"mine"}))
+    made = plan(catalog(offer("x")), speech=asked, voice_switch="any", allowed=allowed)
+    assert left_out(made) == {"x": "voice"}
+
+
+def test_an_offer_that_is_off_came_nearer_than_one_that_the_key_may_not_use() -> None:
+    among = catalog(offer("x"), offer("y"), off="x")
+    made = plan(among, allowed=Allowed(providers=frozenset({"x"})))
+    assert isinstance(explain(made, SPEECH), NoProvider)
