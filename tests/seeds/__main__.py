@@ -22,6 +22,7 @@ LEDGER = "tests/gateway/ledger"
 NO_POSTGRES = "-k", "not postgresql"
 SETS: dict[str, tuple[str, ...]] = {
     "ledger": (
+        f"{LEDGER}/test_limits.py",
         f"{LEDGER}/test_periods.py",
         f"{LEDGER}/test_claims.py",
         f"{LEDGER}/test_histories.py",
