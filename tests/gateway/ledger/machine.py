@@ -188,9 +188,20 @@ class Ledger(RuleBasedStateMachine):
             row = found[balance_id(*where)]
             assert {name: row[name] for name in COUNTERS} == model.used(*where), where
             assert (row["limit_nano"], row["limit_characters"]) == limits, where
-        statuses = {row["id"]: row["status"] for row in self.tables["generation"]}
-        held = {id_: status for id_, status in statuses.items() if not id_.startswith("refused")}
-        assert held == {id_: each.status for id_, each in model.generations.items()}
+        made = [row for row in self.tables["generation"] if not row["id"].startswith("refused")]
+        columns = ("status", "at_ms", "hold_nano", "cost_nano", "charged_characters")
+        assert {row["id"]: tuple(row[name] for name in columns) for row in made} == {
+            id_: (each.status, each.at, each.hold, each.cost, each.charged)
+            for id_, each in model.generations.items()
+        }
+        assert {
+            (row["generation_id"], row["seq"]): (row["outcome"], row["liability_nano"])
+            for row in self.tables["attempt"]
+        } == {
+            (id_, seq): (attempt.outcome, attempt.owed)
+            for id_, each in model.generations.items()
+            for seq, attempt in each.attempts.items()
+        }
         claims = {row["id"]: row["generation_id"] for row in self.tables["claim"]}
         assert claims == {f"{k}:{token}": row[0] for (k, token), row in model.claims.items()}
         model.assert_charged_once()
