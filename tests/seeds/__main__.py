@@ -22,6 +22,7 @@ LEDGER = "tests/gateway/ledger"
 NO_POSTGRES = "-k", "not postgresql"
 SETS: dict[str, tuple[str, ...]] = {
     "ledger": (
+        f"{LEDGER}/test_limits.py",
         f"{LEDGER}/test_periods.py",
         f"{LEDGER}/test_claims.py",
         f"{LEDGER}/test_histories.py",
@@ -70,7 +71,10 @@ def tried(seed: Seed | None, tests: str) -> Verdict:
             seed.sow(copy / "gateway")
         begun = time.monotonic()
         caught_by = _first_failure(copy, SETS[tests])
-        return Verdict(caught_by, time.monotonic() - begun)
+        verdict = Verdict(caught_by, time.monotonic() - begun)
+    name = seed.name if seed else f"without a seed: {tests}"
+    print(f"{verdict.seconds:5.1f} s  {name}: {verdict.caught_by or 'nobody'}", flush=True)
+    return verdict
 
 
 def _first_failure(copy: Path, tests: tuple[str, ...]) -> str | None:

@@ -21,6 +21,7 @@ from gateway.tables import (
 )
 
 TABLES = (api_key, attempt, balance, budget, claim, entry, generation, rollup)
+WIDTHS = {"hour": 3_600_000, "day": 86_400_000}
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]
 COUNTED = ("posted_nano", "held_nano", "posted_characters", "held_characters")
@@ -119,6 +120,8 @@ def assert_whole_numbers(tables: Tables) -> None:
 
 def assert_rollups_are_as_rebuilt(connection: Connection, tables: Tables) -> None:
     """I10; in a transaction that the caller rolls back."""
+    for row in tables["rollup"]:
+        assert row["start_ms"] % WIDTHS[row["width"]] == 0, row
     rebuild(connection)
     assert tables["rollup"] == _rows(connection, rollup)
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from hypothesis import note
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from gateway.metering.operations import (
     AttemptResult,
@@ -24,30 +24,13 @@ from gateway.metering.operations import (
     Resolve,
     SetBudgets,
 )
-from gateway.metering.scopes import DAY_MS, HOUR_MS, MINUTE_MS, PERIODS, Period, balance_id
+from gateway.metering.scopes import Period, balance_id
 from tests.gateway.ledger.audit import Tables, assert_at_rest, assert_sound
 from tests.gateway.ledger.bench import PROJECTS, Bench
 from tests.gateway.ledger.model import COUNTERS, Answer, Attempt, Generation, Key, Model, Wish
+from tests.gateway.ledger.steps import AFTER_A_HOLD, OFTEN, STEPS
 
 START_MS = 1_772_323_140_000  # 2026-02-28 23:59 UTC, a minute before a month ends
-SHORTEST, LONGEST = 10 * MINUTE_MS, DAY_MS
-PROVIDERS = st.sampled_from(["x", "y"])
-NANO = st.integers(0, 100) | st.sampled_from([0, 50, 100])
-CHARACTERS = st.integers(1, 30) | st.just(10)
-BOUND = st.none() | NANO
-PICK = st.integers(0, 1000)
-TIMES = st.sampled_from([1, 59_999, MINUTE_MS, HOUR_MS, DAY_MS, 7 * DAY_MS, 31 * DAY_MS])
-CLAIM = st.none() | st.builds(
-    Claim, st.sampled_from("ab"), st.sampled_from("fg"), st.sampled_from([SHORTEST, LONGEST])
-)
-LIMITS = {
-    "limit_nano": st.none() | st.integers(0, 300) | st.just(100),
-    "soft_nano": st.none() | st.integers(0, 200),
-    "limit_characters": st.none() | st.integers(0, 100),
-    "soft_characters": st.none() | st.integers(0, 60),
-    "limit_requests": st.none() | st.integers(0, 6),
-    "limit_streams": st.none() | st.integers(0, 4),
-}
 
 
 class Ledger(RuleBasedStateMachine):
@@ -59,13 +42,20 @@ class Ledger(RuleBasedStateMachine):
         bench.begin(START_MS)
         self.tables: Tables = {}
 
+    @rule(data=st.data())
+    def step(self, data: st.DataObject) -> None:
+        """One of STEPS. As rules of their own whole kinds of them would be left out at a time."""
+        held = self.model.generations
+        names = [name for name in OFTEN if held or name not in AFTER_A_HOLD]
+        name = data.draw(st.sampled_from(names), "step")
+        getattr(self, name)(**data.draw(STEPS[name], "of"))
+
     # Who may speak.
 
     @initialize()
     def first_key(self) -> None:
         self.new_key("p1")
 
-    @rule(project=st.sampled_from(sorted(PROJECTS)))
     def new_key(self, project: str) -> None:
         key = Key(self.name("key"), project, PROJECTS[project])
         self.model.keys[key.hash] = key
@@ -74,14 +64,12 @@ class Ledger(RuleBasedStateMachine):
         asked = CreateKey(key.hash, key.hash, "k", "k", "speak", 0, project=project)
         self.answered(True, asked)
 
-    @rule(pick=PICK, disabled=st.booleans(), expires=st.none() | TIMES)
     def change_key(self, pick: int, disabled: bool, expires: int | None) -> None:  # noqa: FBT001
         key = self.key(pick)
         key.disabled = disabled and pick % 2 == 0
         key.expires = None if expires is None else self.model.now + expires
         self.answered(True, ChangeKey(key.hash, "k", key.disabled, 1, key.expires))
 
-    @rule(pick=PICK, period=st.sampled_from(PERIODS), limits=st.fixed_dictionaries(LIMITS))
     def set_budget(self, pick: int, period: Period, limits: dict[str, int | None]) -> None:
         key = self.key(pick)
         scope = (*key.scopes, "provider:x", "provider:y")[pick // 3 % 6]
@@ -91,15 +79,6 @@ class Ledger(RuleBasedStateMachine):
 
     # A request.
 
-    @rule(
-        pick=PICK,
-        nano=NANO,
-        characters=CHARACTERS,
-        provider=PROVIDERS,
-        bound=BOUND,
-        claim=CLAIM,
-        downgrade=st.booleans(),
-    )
     def hold(  # noqa: PLR0913, PLR0917  # what a request may differ in
         self,
         pick: int,
@@ -118,7 +97,6 @@ class Ledger(RuleBasedStateMachine):
         asked = Hold(self.opening(id_, key.hash, characters), nano, intent, claim, downgrade)
         self.answered(answer, asked)
 
-    @rule(pick=PICK, times=st.integers(2, 9), nano=NANO, characters=CHARACTERS, provider=PROVIDERS)
     def hold_many(  # what a request may differ in
         self, pick: int, times: int, nano: int, characters: int, provider: str
     ) -> None:
@@ -136,21 +114,12 @@ class Ledger(RuleBasedStateMachine):
         served = [id_ for (id_, _), answer in zip(expected, answers, strict=True) if answer is True]
         self.model.generations.update(zip(served, made, strict=True))
 
-    @precondition(lambda self: self.model.generations)
-    @rule(pick=PICK, more=NANO | st.just(0), provider=PROVIDERS, bound=BOUND)
     def extend(self, pick: int, more: int, provider: str, bound: int | None) -> None:
         id_ = self.generation(pick)
         seq = len(self.model.generations[id_].attempts) + 1
         answer = self.model.extend(id_, more, seq, Attempt(provider, bound))
         self.answered(answer, Extend(id_, more, Intent(seq, provider, "m", "v", 1, bound)))
 
-    @precondition(lambda self: self.model.generations)
-    @rule(
-        pick=PICK,
-        cost=NANO | st.sampled_from(["hold", "above"]),
-        owed=st.lists(NANO, max_size=3),
-        charged=st.booleans(),
-    )
     def settle(self, pick: int, cost: int | str, owed: list[int], charged: bool) -> None:  # noqa: FBT001
         id_ = self.generation(pick)
         found = self.model.generations[id_]
@@ -170,34 +139,26 @@ class Ledger(RuleBasedStateMachine):
         )
         self.answered(self.model.resolve(id_, closing), Resolve(id_, closing))
 
-    @precondition(lambda self: self.model.generations)
-    @rule(pick=PICK, owed=st.none() | NANO)
     def void(self, pick: int, owed: int | None) -> None:
         id_ = self.generation(pick)
         failed = () if owed is None else (AttemptResult(1, "failed", owed, 5),)
         closing = Closing("voided", 502, 5, error_type="provider", attempts=failed)
         self.answered(self.model.resolve(id_, closing), Resolve(id_, closing))
 
-    @precondition(lambda self: self.model.generations)
-    @rule(picks=st.lists(PICK, max_size=3))
     def lose(self, picks: list[int]) -> None:
         ids = tuple(self.generation(pick) for pick in picks)
         self.model.lose(ids)
         self.answered(True, Lose(ids))
 
-    @precondition(lambda self: self.model.generations)
-    @rule(picks=st.lists(PICK, max_size=3), keep=st.booleans())
     def judge(self, picks: list[int], keep: bool) -> None:  # noqa: FBT001
         ids = tuple(self.generation(pick) for pick in picks)
         self.model.judge(ids, keep=keep)
         self.answered(True, Judge(ids, keep))
 
-    @rule(pick=PICK)
     def record(self, pick: int) -> None:
         opening = self.opening(self.name("refused"), self.key(pick).hash, 10)
         self.answered(True, Record(opening, Closing("voided", 404, 1, error_type="not_found")))
 
-    @rule(by=TIMES)
     def pass_time(self, by: int) -> None:
         self.model.now += by
         self.bench.turn(self.model.now)
@@ -227,9 +188,20 @@ class Ledger(RuleBasedStateMachine):
             row = found[balance_id(*where)]
             assert {name: row[name] for name in COUNTERS} == model.used(*where), where
             assert (row["limit_nano"], row["limit_characters"]) == limits, where
-        statuses = {row["id"]: row["status"] for row in self.tables["generation"]}
-        held = {id_: status for id_, status in statuses.items() if not id_.startswith("refused")}
-        assert held == {id_: each.status for id_, each in model.generations.items()}
+        made = [row for row in self.tables["generation"] if not row["id"].startswith("refused")]
+        columns = ("status", "at_ms", "hold_nano", "cost_nano", "charged_characters")
+        assert {row["id"]: tuple(row[name] for name in columns) for row in made} == {
+            id_: (each.status, each.at, each.hold, each.cost, each.charged)
+            for id_, each in model.generations.items()
+        }
+        assert {
+            (row["generation_id"], row["seq"]): (row["outcome"], row["liability_nano"])
+            for row in self.tables["attempt"]
+        } == {
+            (id_, seq): (attempt.outcome, attempt.owed)
+            for id_, each in model.generations.items()
+            for seq, attempt in each.attempts.items()
+        }
         claims = {row["id"]: row["generation_id"] for row in self.tables["claim"]}
         assert claims == {f"{k}:{token}": row[0] for (k, token), row in model.claims.items()}
         model.assert_charged_once()

@@ -1,0 +1,92 @@
+"""Every limit at its edge: the last that fits is served, the first beyond it is not."""
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.metering.operations import Budget, ChangeKey, Hold, SetBudgets
+from gateway.metering.scopes import MINUTE_MS
+from tests.gateway.ledger.asked import CREATE, KEY, hold, settle
+from tests.gateway.ledger.bench import Bench
+
+SCOPES = [f"key:{KEY}", "project:p1", "organisation:o1", "provider:x", "global"]
+
+
+def limit(scope: str, **limits: int) -> SetBudgets:
+    return SetBudgets((Budget(scope, "total", **limits),), "me")
+
+
+def request(id_: str, nano: int, characters: int = 10) -> Hold:
+    asked = hold(id_, nano, bound=nano)
+    return replace(asked, opening=replace(asked.opening, characters=characters))
+
+
+def soft(id_: str, nano: int, characters: int = 10) -> Hold:
+    return replace(request(id_, nano, characters), may_downgrade=True)
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_money_is_held_up_to_the_limit_and_not_beyond(bench: Bench, scope: str) -> None:
+    final = "OfferRefused" if scope.startswith("provider") else "BudgetExceeded"
+    assert bench.ask(CREATE) + bench.ask(limit(scope, limit_nano=100)) == [True, True]
+    assert bench.ask(request("a", 60)) == [True]
+    assert bench.ask(request("b", 41)) == [final]
+    assert bench.ask(request("b", 40)) == [True]
+    assert bench.ask(request("c", 1)) == [final]
+    assert bench.ask(request("c", 0)) == [True]
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_characters_are_held_up_to_the_limit_and_not_beyond(bench: Bench, scope: str) -> None:
+    final = "OfferRefused" if scope.startswith("provider") else "BudgetExceeded"
+    assert bench.ask(CREATE) + bench.ask(limit(scope, limit_characters=100)) == [True, True]
+    assert bench.ask(request("a", 1, 60)) == [True]
+    assert bench.ask(request("b", 1, 41)) == [final]
+    assert bench.ask(request("b", 1, 40)) == [True]
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_streams_are_given_back_with_their_request(bench: Bench, scope: str) -> None:
+    assert bench.ask(CREATE) + bench.ask(limit(scope, limit_streams=2)) == [True, True]
+    assert bench.ask(request("a", 1)) + bench.ask(request("b", 1)) == [True, True]
+    assert bench.ask(request("c", 1)) == ["RateLimited"]
+    assert bench.ask(settle("a", 1)) == [True]
+    assert bench.ask(request("c", 1)) == [True]
+    assert bench.ask(request("d", 1)) == ["RateLimited"]
+
+
+def test_requests_are_counted_up_to_the_limit_and_anew_in_the_next_minute(bench: Bench) -> None:
+    two = SetBudgets((Budget(f"key:{KEY}", "minute", limit_requests=2),), "me")
+    assert bench.ask(CREATE) + bench.ask(two) == [True, True]
+    assert bench.ask(request("a", 1)) + bench.ask(request("b", 1)) == [True, True]
+    bench.turn(MINUTE_MS - 1)
+    assert bench.ask(request("c", 1)) == ["RateLimited"]
+    bench.turn(MINUTE_MS)
+    assert bench.ask(request("c", 1)) == [True]
+
+
+@pytest.mark.parametrize("what", ["nano", "characters"])
+def test_a_soft_threshold_is_passed_only_beyond_it(bench: Bench, what: str) -> None:
+    threshold = limit(f"key:{KEY}", **{f"soft_{what}": 100})
+    assert bench.ask(CREATE) + bench.ask(threshold) == [True, True]
+    assert bench.ask(soft("a", 101, 101)) == ["SoftLimit"]
+    assert bench.ask(soft("a", 100, 100)) == [True]
+    assert bench.ask(soft("b", 1, 1)) == ["SoftLimit"]
+    assert bench.ask(request("b", 1, 1)) == [True], "there is no cheaper plan"
+
+
+@pytest.mark.parametrize("what", ["nano", "characters"])
+def test_a_limit_may_be_set_to_what_is_used_and_no_lower(bench: Bench, what: str) -> None:
+    assert bench.ask(CREATE) + bench.ask(request("a", 50, 50)) == [True, True]
+    assert bench.ask(limit(f"key:{KEY}", **{f"limit_{what}": 49})) == ["InvalidRequest"]
+    assert bench.ask(limit(f"key:{KEY}", **{f"limit_{what}": 50})) == [True]
+    assert bench.ask(request("b", 1, 1)) == ["BudgetExceeded"]
+
+
+def test_a_key_holds_until_the_moment_of_its_end(bench: Bench) -> None:
+    assert bench.ask(CREATE) == [True]
+    assert bench.ask(ChangeKey(KEY, "k", False, 1, expires_ms=1000)) == [True]
+    bench.turn(999)
+    assert bench.ask(request("a", 1)) == [True]
+    bench.turn(1000)
+    assert bench.ask(request("b", 1)) == ["Unauthenticated"]
