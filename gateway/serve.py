@@ -156,9 +156,17 @@ async def first_key(settings: Settings, gateway: Gateway) -> str | None:
     now = int(time.time() * 1000)
     scopes = f"{SPEAK} {MANAGE}"
     hashed = keyed_hash(gateway.pepper, key)
-    admin = CreateKey(new_id(), hashed, "admin", label(key), scopes, now, actor="first start")
-    await gateway.writer.submit(admin)
-    if given is not None:
+    admin = CreateKey(
+        new_id(),
+        hashed,
+        "admin",
+        label(key),
+        scopes,
+        now,
+        actor="first start",
+        unless="known" if given else "managed",
+    )
+    if not await gateway.writer.submit(admin) or given is not None:
         return None
     _write_secret(settings.data / "admin.key", key)
     return key

@@ -79,6 +79,8 @@ def administer(books: Books, operation: Administration) -> GatewayError | bool: 
 def _create_key(books: Books, operation: CreateKey) -> GatewayError | bool:
     if not _is_named(books, "project", operation.project):
         return _unknown_project(operation.project)
+    if operation.unless is not None and _is_made(books, operation):
+        return False
     to, cursor, scope = books.statements, books.cursor, scope_of(operation.hash)
     budgets = {"total": Budget(scope, "total"), **{each.period: each for each in operation.budgets}}
     if refused := _set_budgets(books, tuple(budgets.values())):
@@ -89,6 +91,14 @@ def _create_key(books: Books, operation: CreateKey) -> GatewayError | bool:
     to.insert_secret.run(cursor, [secret])
     books.audit(operation.actor, "key.create", scope, None, _told(operation, operation.budgets))
     return True
+
+
+def _is_made(books: Books, operation: CreateKey) -> bool:
+    """Whether another gateway was first."""
+    to, cursor = books.statements, books.cursor
+    if operation.unless == "known":
+        return bool(to.known.all(cursor, operation.secret))
+    return bool(to.managing.all(cursor))
 
 
 def _change_key(books: Books, operation: ChangeKey) -> GatewayError | bool:

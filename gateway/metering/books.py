@@ -5,10 +5,10 @@ the batches of several gateways can wait for one another, and never in a ring.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
+from gateway.metering.asked import claims_of, generations_of, keys_of, needs_quiet
 from gateway.metering.balances import Balance, fitting
 from gateway.metering.link import Link
 from gateway.metering.operations import (
@@ -16,100 +16,24 @@ from gateway.metering.operations import (
     ChangeKey,
     Extend,
     Hold,
-    Judge,
-    Lose,
     Operation,
-    Record,
-    Resolve,
     SeenPrice,
     SetBudgets,
 )
 from gateway.metering.rollups import Rollups
+from gateway.metering.rows import Attempt, Claimed, Generation, Key
 from gateway.metering.scopes import (
     GLOBAL,
     balance_id,
-    organisation_scope,
     period_end,
     period_start,
-    project_scope,
     provider_scope,
-    scope_of,
 )
 from gateway.metering.sql import Row
 from gateway.metering.statements import BALANCE, Statements
 
 FOR_EVER = 2**62
 _encode = msgspec.json.encode
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A key's row as a hold needs it."""
-
-    hash: str
-    project: str
-    disabled: bool
-    expires_ms: int | None
-    deleted_ms: int | None
-    organisation: str
-
-    @property
-    def scopes(self) -> tuple[str, ...]:
-        """On whom its requests count, beside their providers."""
-        return _scopes(self.hash, self.project, self.organisation)
-
-
-@dataclass(slots=True)
-class Generation:
-    """An open generation's row; `status` and the sums move while the batch works on it."""
-
-    id: str
-    key_hash: str
-    project: str
-    status: str
-    at_ms: int
-    characters: int
-    app: str | None
-    hold_nano: int
-    hold_characters: int
-    cost_nano: int
-    charged_characters: int
-    liability_nano: int
-    model: str | None
-    provider: str | None
-    audio_ms: int
-    error_type: str | None
-    fallbacks: int
-    cache_hit: bool
-    flags: str | None
-    organisation: str
-
-    @property
-    def scopes(self) -> tuple[str, ...]:
-        return _scopes(self.key_hash, self.project, self.organisation)
-
-
-@dataclass(slots=True)
-class Attempt:
-    """An attempt's row, as resolving needs it."""
-
-    generation_id: str
-    seq: int
-    provider: str
-    outcome: str
-    bound_nano: int | None
-    liability_nano: int
-
-
-@dataclass(slots=True)
-class Claimed:
-    """Whose request an Idempotency-Key stands for."""
-
-    id: str
-    generation_id: str
-    fingerprint: str
-    created_ms: int
-    status: str = "held"
 
 
 class Books:
@@ -146,15 +70,15 @@ class Books:
     def open(self, operations: Sequence[Operation]) -> None:
         """Read and lock everything that `operations` may touch."""
         to = self.statements
-        if to.lock_budgets and any(_changes_budgets(each) for each in operations):
+        if to.lock_budgets and any(needs_quiet(each) for each in operations):
             self.cursor.execute(to.lock_budgets, ())
-        ids = _generations(operations)
+        ids = generations_of(operations)
         now, claims, generations, attempts, keys = self._link.ask(
             (to.now,),
-            (to.claims, _claims(operations)),
+            (to.claims, claims_of(operations)),
             (to.generations, ids),
             (to.attempts, ids),
-            (to.keys, _keys(operations)),
+            (to.keys, keys_of(operations)),
         )
         self.now_ms = int(now[0][0])
         self._note(claims, generations, attempts, keys)
@@ -323,49 +247,6 @@ class Books:
         to.update_balance.run(cursor, [_counters(self.balances[id_]) for id_ in self._touched])
         to.add_use.run(cursor, self.rollups.rows())
         to.drop_use.run(cursor, self.rollups.lessened())
-
-
-def _scopes(key_hash: str, project: str, organisation: str) -> tuple[str, ...]:
-    return (
-        scope_of(key_hash),
-        project_scope(project),
-        organisation_scope(organisation),
-        GLOBAL,
-    )
-
-
-def _changes_budgets(operation: Operation) -> bool:
-    return isinstance(operation, SetBudgets | ChangeKey) and bool(operation.budgets)
-
-
-def _claims(operations: Iterable[Operation]) -> set[str]:
-    return {
-        each.claim.id(each.opening.key_hash)
-        for each in operations
-        if isinstance(each, Hold) and each.claim is not None
-    }
-
-
-def _generations(operations: Iterable[Operation]) -> set[str]:
-    ids: set[str] = set()
-    for operation in operations:
-        match operation:
-            case Extend() | Resolve():
-                ids.add(operation.generation_id)
-            case Lose() | Judge():
-                ids.update(operation.generation_ids)
-    return ids
-
-
-def _keys(operations: Iterable[Operation]) -> set[str]:
-    hashes: set[str] = set()
-    for operation in operations:
-        match operation:
-            case Hold() | Record():
-                hashes.add(operation.opening.key_hash)
-            case ChangeKey():
-                hashes.add(operation.key_hash)
-    return hashes
 
 
 def _counters(balance: Balance) -> Row:

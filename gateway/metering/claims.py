@@ -11,9 +11,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.errors import Conflict, GatewayError, MeteringUnavailable
-from gateway.metering.books import Claimed
 from gateway.metering.holding import judge_claim
 from gateway.metering.operations import Claim
+from gateway.metering.rows import Claimed
 from gateway.tables import claim, generation
 
 PATIENCE_SECONDS = 3.0

@@ -5,7 +5,7 @@ from operator import attrgetter
 
 from gateway.errors import GatewayError, Unauthenticated
 from gateway.metering.balances import Change
-from gateway.metering.books import Attempt, Books, Generation
+from gateway.metering.books import Books
 from gateway.metering.operations import (
     AttemptResult,
     Judge,
@@ -14,6 +14,7 @@ from gateway.metering.operations import (
     Resolve,
 )
 from gateway.metering.rollups import Names
+from gateway.metering.rows import Attempt, Generation
 from gateway.metering.scopes import GLOBAL, provider_scope
 from gateway.metering.statements import CLOSING, ENDED, OPENING
 

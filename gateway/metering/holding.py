@@ -5,8 +5,9 @@ from operator import attrgetter
 
 from gateway.errors import Conflict, GatewayError, Mismatch, Replay, Unauthenticated
 from gateway.metering.balances import Change, Wish, refusal
-from gateway.metering.books import Attempt, Books, Claimed, Key
+from gateway.metering.books import Books
 from gateway.metering.operations import Extend, Hold, Intent
+from gateway.metering.rows import Attempt, Claimed, Key
 from gateway.metering.scopes import GLOBAL, provider_scope
 from gateway.metering.statements import OPENING
 

@@ -212,6 +212,9 @@ class CreateKey:
     disabled: bool = False
     limit_period: Period = "total"
     """Whose budget is the key's own limit."""
+    unless: Literal["known", "managed"] | None = None
+    """Make no key where its secret is known, or where any key manages: of gateways that start
+    together, one makes it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Every statement of the ledger, in one database's SQL."""
 
-from sqlalchemy import Dialect, bindparam, select, text
+from sqlalchemy import Dialect, bindparam, literal_column, select, text
 from sqlalchemy.sql import ClauseElement
 
 from gateway.metering.operations import AttemptResult, Opening
@@ -186,6 +186,15 @@ class Statements:
             .where(api_key.c.hash == bindparam("hash"), api_key.c.deleted_ms.is_(None))
             .with_for_update(key_share=True),
             "hash",
+        )
+        self.known = sql.read(
+            select(secret.c.hash).where(secret.c.hash == bindparam("hash")), "hash"
+        )
+        self.managing = sql.read(
+            select(api_key.c.hash).where(
+                api_key.c.scopes.contains(literal_column("'manage'")),
+                api_key.c.deleted_ms.is_(None),
+            )
         )
         self.secrets = sql.read(
             select(secret.c.hash, secret.c.expires_ms).where(

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import Conflict, GatewayError, Mismatch, Replay
-from gateway.metering.books import Claimed
 from gateway.metering.holding import judge_claim
+from gateway.metering.rows import Claimed
 from tests.conftest import NewDatabase
 from tests.doubles.books import settled
 from tests.doubles.catalogue import catalogue
