@@ -1,6 +1,6 @@
 """Requests that outlive their period, and budgets that come after it."""
 
-from gateway.metering.operations import Budget, Lose, SetBudgets
+from gateway.metering.operations import Budget, Judge, Lose, SetBudgets
 from gateway.metering.scopes import MINUTE_MS, Period
 from tests.gateway.ledger.asked import CREATE, KEY, extend, hold, settle, void
 from tests.gateway.ledger.audit import assert_at_rest, assert_sound
@@ -82,3 +82,18 @@ def test_only_what_is_billed_beyond_its_hold_is_flagged(bench: Bench) -> None:
     with bench.looking() as connection:
         rows = assert_sound(connection)["generation"]
     assert {row["id"]: row["flags"] for row in rows} == {"a": None, "b": "over_hold"}
+
+
+def test_what_is_released_by_a_judgement_is_owed_to_nobody(bench: Bench) -> None:
+    house = SetBudgets((Budget("provider:x", "total"), Budget("global", "total")), "me")
+    assert bench.ask(CREATE) + bench.ask(house) == [True, True]
+    for id_ in ("kept", "released"):
+        assert bench.ask(hold(id_, 7, bound=5)) + bench.ask(Lose((id_,))) == [True, True]
+    assert bench.ask(Judge(("kept",), keep=True)) == [True]
+    assert bench.ask(Judge(("released",), keep=False)) == [True]
+    with bench.looking() as connection:
+        tables = assert_sound(connection)
+    owed = {row["generation_id"]: row["liability_nano"] for row in tables["attempt"]}
+    assert owed == {"kept": 5, "released": 0}
+    posted = {row["scope"]: row["posted_nano"] for row in tables["balance"]}
+    assert posted == {f"key:{KEY}": 7, "provider:x": 5, "global": 5}
