@@ -1,6 +1,7 @@
 """Holding: characters and money set aside on every scope, or on none, before anybody is asked."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from operator import attrgetter
 
 from gateway.errors import Conflict, GatewayError, Mismatch, Replay, Unauthenticated
@@ -66,8 +67,8 @@ def _set_aside(  # noqa: PLR0913, PLR0917  # what is held, where, and for whom
 ) -> GatewayError | None:
     """Hold on every scope, or on none: what the key may pay, and what the attempt may owe."""
     bound = intent.nano or 0
-    owed = Wish(bound, characters, is_priced=intent.nano is not None)
-    above = Wish(bound, wish.characters, wish.requests, wish.streams, wish.is_priced)
+    above = replace(wish, nano=bound)
+    owed = replace(above, characters=characters, requests=1, streams=1)
     asked = [
         (balance, above if balance.scope == GLOBAL else wish)
         for balance in books.accounts(scopes, at_ms)

@@ -68,7 +68,9 @@ class Ledger(RuleBasedStateMachine):
         key = self.key(pick)
         key.disabled = disabled and pick % 2 == 0
         key.expires = None if expires is None else self.model.now + expires
-        self.answered(True, ChangeKey(key.hash, "k", key.disabled, 1, key.expires))
+        self.answered(
+            True, ChangeKey(key.hash, "k", key.disabled, 1, key.expires, project=key.project)
+        )
 
     def set_budget(self, pick: int, period: Period, limits: dict[str, int | None]) -> None:
         key = self.key(pick)

@@ -187,8 +187,8 @@ class Model:
     def refusal(self, made: Generation, asked: Attempt, wish: Wish) -> str | None:
         """The payers, then the house, then the provider: the first that cannot take it."""
         bound = asked.bound or 0
-        above = replace(wish, nano=bound, downgrade=False)
-        owed = Wish(bound, made.characters, priced=wish.priced)
+        above = replace(wish, nano=bound)
+        owed = Wish(bound, made.characters, priced=wish.priced, downgrade=wish.downgrade)
         wishes = [(scope, wish) for scope in made.key.scopes[:-1]]
         wishes += [("global", above), (f"provider:{asked.provider}", owed)]
         return next(filter(None, (self._first(*each, made.at) for each in wishes)), None)

@@ -65,9 +65,10 @@ def test_requests_are_counted_up_to_the_limit_and_anew_in_the_next_minute(bench:
     assert bench.ask(request("c", 1)) == [True]
 
 
+@pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("what", ["nano", "characters"])
-def test_a_soft_threshold_is_passed_only_beyond_it(bench: Bench, what: str) -> None:
-    threshold = limit(f"key:{KEY}", **{f"soft_{what}": 100})
+def test_a_soft_threshold_is_passed_only_beyond_it(bench: Bench, what: str, scope: str) -> None:
+    threshold = limit(scope, **{f"soft_{what}": 100})
     assert bench.ask(CREATE) + bench.ask(threshold) == [True, True]
     assert bench.ask(soft("a", 101, 101)) == ["SoftLimit"]
     assert bench.ask(soft("a", 100, 100)) == [True]
@@ -85,7 +86,7 @@ def test_a_limit_may_be_set_to_what_is_used_and_no_lower(bench: Bench, what: str
 
 def test_a_key_holds_until_the_moment_of_its_end(bench: Bench) -> None:
     assert bench.ask(CREATE) == [True]
-    assert bench.ask(ChangeKey(KEY, "k", False, 1, expires_ms=1000)) == [True]
+    assert bench.ask(ChangeKey(KEY, "k", False, 1, expires_ms=1000, project="p1")) == [True]
     bench.turn(999)
     assert bench.ask(request("a", 1)) == [True]
     bench.turn(1000)
