@@ -4,7 +4,7 @@ Everything is locked in one order - budgets, claims, generations, balances, each
 the batches of several gateways can wait for one another, and never in a ring.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -29,7 +29,7 @@ from gateway.metering.scopes import (
     period_start,
     provider_scope,
 )
-from gateway.metering.sql import Row
+from gateway.metering.sql import Row, Write
 from gateway.metering.statements import BALANCE, Statements
 
 FOR_EVER = 2**62
@@ -109,18 +109,21 @@ class Books:
         attempts: Sequence[Row],
         keys: Sequence[Row],
     ) -> None:
-        found = [Claimed(*row) for row in claims]
-        [stated] = self._link.ask((self.statements.statuses, {c.generation_id for c in found}))
-        statuses: dict[str, str] = dict(stated)  # type: ignore[arg-type]  # rows of two
-        for claimed in found:
-            claimed.status = statuses[claimed.generation_id]
-            self.claims[claimed.id] = claimed
+        if claims:
+            self._note_claims([Claimed(*row) for row in claims])
         for row in generations:
             self.generations[row[0]] = Generation(*row)
         for row in attempts:
             self.attempts.setdefault(row[0], {})[row[1]] = Attempt(*row)
         for row in keys:
             self.keys[row[0]] = Key(*row)
+
+    def _note_claims(self, found: Sequence[Claimed]) -> None:
+        [stated] = self._link.ask((self.statements.statuses, {c.generation_id for c in found}))
+        statuses: dict[str, str] = dict(stated)  # type: ignore[arg-type]  # rows of two
+        for claimed in found:
+            claimed.status = statuses[claimed.generation_id]
+            self.claims[claimed.id] = claimed
 
     def _wanted(self, operations: Sequence[Operation]) -> set[tuple[str, int]]:
         """Every scope that is counted on, with the time that decides its periods."""
@@ -229,24 +232,26 @@ class Books:
     def write(self) -> None:
         """Write everything down, parents before children."""
         with self._link.at_once():
-            self._write()
+            for statement, rows in self._written():
+                if rows:
+                    statement.run(self.cursor, rows)
 
-    def _write(self) -> None:
-        cursor, to = self.cursor, self.statements
-        to.hold.run(cursor, self.held)
-        to.record.run(cursor, self.recorded)
-        to.intend.run(cursor, self.intents)
-        to.enter.run(cursor, self.entries)
-        to.extend.run(cursor, self.extended)
+    def _written(self) -> Iterator[tuple[Write, Sequence[Row]]]:
+        to = self.statements
+        yield to.hold, self.held
+        yield to.record, self.recorded
+        yield to.intend, self.intents
+        yield to.enter, self.entries
+        yield to.extend, self.extended
         # What was lost may have been put right in the same batch, and never the other way round.
-        to.reclassify.run(cursor, self.reclassified)
-        to.close.run(cursor, self.closed)
-        to.end_attempt.run(cursor, self.ended)
-        to.claim.run(cursor, self.claimed)
-        to.claim_again.run(cursor, self.claimed_again)
-        to.update_balance.run(cursor, [_counters(self.balances[id_]) for id_ in self._touched])
-        to.add_use.run(cursor, self.rollups.rows())
-        to.drop_use.run(cursor, self.rollups.lessened())
+        yield to.reclassify, self.reclassified
+        yield to.close, self.closed
+        yield to.end_attempt, self.ended
+        yield to.claim, self.claimed
+        yield to.claim_again, self.claimed_again
+        yield to.update_balance, [_counters(self.balances[id_]) for id_ in self._touched]
+        yield to.add_use, self.rollups.rows()
+        yield to.drop_use, self.rollups.lessened()
 
 
 def _counters(balance: Balance) -> Row:

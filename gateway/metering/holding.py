@@ -1,7 +1,6 @@
 """Holding: characters and money set aside on every scope, or on none, before anybody is asked."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from operator import attrgetter
 
 from gateway.errors import Conflict, GatewayError, Mismatch, Replay, Unauthenticated
@@ -67,8 +66,9 @@ def _set_aside(  # noqa: PLR0913, PLR0917  # what is held, where, and for whom
 ) -> GatewayError | None:
     """Hold on every scope, or on none: what the key may pay, and what the attempt may owe."""
     bound = intent.nano or 0
-    above = replace(wish, nano=bound)
-    owed = replace(above, characters=characters, requests=1, streams=1)
+    priced, downgrade = wish.is_priced, wish.may_downgrade
+    above = Wish(bound, wish.characters, wish.requests, wish.streams, priced, downgrade)
+    owed = Wish(bound, characters, 1, 1, priced, downgrade)
     asked = [
         (balance, above if balance.scope == GLOBAL else wish)
         for balance in books.accounts(scopes, at_ms)

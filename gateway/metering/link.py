@@ -10,6 +10,9 @@ Asked = tuple[Read, *tuple[object, ...]]
 """A statement and its parameters."""
 
 
+_NOTHING: set[str] = set()
+
+
 class Connection(Protocol):
     """What sqlite3's and psycopg's connections have in common."""
 
@@ -26,13 +29,13 @@ class Link:
 
     def ask(self, *asked: Asked) -> list[Sequence[Row]]:
         """The rows of each statement, which run in this order; an empty set asks for nothing."""
-        wanted = [not any(isinstance(value, set) and not value for value in each) for each in asked]
-        with self.at_once():
-            cursors = [
-                self._send(each) for each, is_wanted in zip(asked, wanted, strict=True) if is_wanted
+        if self._pipeline is None:
+            return [
+                () if _NOTHING in each else each[0].all(self.cursor, *each[1:]) for each in asked
             ]
-            answers = iter([cursor.fetchall() for cursor in cursors])
-        return [next(answers) if is_wanted else () for is_wanted in wanted]
+        with self._pipeline():
+            cursors = [None if _NOTHING in each else self._send(each) for each in asked]
+            return [() if cursor is None else cursor.fetchall() for cursor in cursors]
 
     def at_once(self) -> AbstractContextManager[object]:
         """Whatever runs inside makes one journey; errors may come as late as the end of it."""

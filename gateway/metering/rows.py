@@ -1,6 +1,7 @@
 """Rows: what a batch has read, and locked, of keys, generations, attempts and claims."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gateway.metering.scopes import GLOBAL, organisation_scope, project_scope, scope_of
 
@@ -75,6 +76,7 @@ class Claimed:
     status: str = "held"
 
 
+@lru_cache(maxsize=4096)
 def _scopes(key_hash: str, project: str, organisation: str) -> tuple[str, ...]:
     return (
         scope_of(key_hash),

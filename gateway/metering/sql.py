@@ -93,7 +93,7 @@ class Read:
             told = [sorted(each) if isinstance(each, set) else each for each in values]
             cursor.execute(self._sql, dict(zip(self._names, told, strict=True)))
         else:
-            cursor.execute(self._sql, tuple(map(_lite, values)))
+            cursor.execute(self._sql, [_lite(value) for value in values])
 
     def all(self, cursor: Cursor, *values: object) -> Sequence[Row]:
         """Run it, and give every row."""
@@ -213,4 +213,4 @@ class Compiler:
 
 def _lite(value: object) -> object:
     """A set of strings as the JSON that SQLite takes it apart from."""
-    return _encode(sorted(value)).decode() if isinstance(value, set) else value
+    return _encode(list(value)).decode() if isinstance(value, set) else value

@@ -1,10 +1,10 @@
 """The writer: one durable commit for everything that waits (D6), in threads of its own.
 
 SQLite has one thread, with the only connection that writes; PostgreSQL has two, so that one batch
-is decided while the other is made durable. All operations of a request go to the same thread, in
-their order. Each is handed over as a value and answered by a future. A batch that meets a bad
-operation is rolled back and its operations run one by one, so that the bad one fails alone; one
-that meets an absent database fails as a whole, so that nobody waits for others' patience.
+is decided while the other is made durable. All operations of a key's requests go to the same
+thread, in their order. Each is handed over as a value and answered by a future. A batch that meets
+a bad operation is rolled back and its operations run one by one, so that the bad one fails alone;
+one that meets an absent database fails as a whole, so that nobody waits for others' patience.
 """
 
 import asyncio
@@ -65,8 +65,8 @@ class Writer:
         self.instance = secrets.token_hex(8)
         """Whose holds these are."""
         self._loop = asyncio.get_running_loop()
-        self._open = 0
-        """Requests that hold something now; a guess, good enough to decide who lingers."""
+        self._open: dict[str, Lane] = {}
+        """Where each request that holds something, or may, is carried out."""
         self._pending: deque[tuple[float, asyncio.Future[Answer]]] = deque()
         self._impatient: asyncio.TimerHandle | None = None
         statements = Statements(engine.dialect, clock)
@@ -90,16 +90,32 @@ class Writer:
         self._pending.append((self._loop.time() + self.patience, future))
         if self._impatient is None:
             self._impatient = self._loop.call_later(PATIENCE_STEP, self._give_up)
-        ends = isinstance(operation, Resolve)
-        self._open = max(0, self._open - ends)
+        lane = self._lane(operation)
         # Alone there is nobody to wait for.
-        lingers = ends and self._open > 0
-        self._lanes[_lane(operation, len(self._lanes))].put((operation, future, lingers))
+        lingers = bool(self._open) and isinstance(operation, Resolve)
+        lane.put((operation, future, lingers))
         answer = await future
         if isinstance(answer, GatewayError):
+            if isinstance(operation, Hold) and not isinstance(answer, InDoubt):
+                self._open.pop(operation.opening.id, None)
             raise answer
-        self._open += isinstance(operation, Hold)
         return answer
+
+    def _lane(self, operation: Operation) -> Lane:
+        """One lane for all requests of a key, which wait for its balance anyhow."""
+        match operation:
+            case Hold() | Record():
+                opening = operation.opening
+                lane = self._lanes[crc32(opening.key_hash.encode()) % len(self._lanes)]
+                if isinstance(operation, Hold):
+                    self._open[opening.id] = lane
+                return lane
+            case Extend():
+                return self._open.get(operation.generation_id, self._lanes[0])
+            case Resolve():
+                return self._open.pop(operation.generation_id, self._lanes[0])
+            case _:
+                return self._lanes[0]
 
     async def close(self) -> None:
         """Carry out what still waits, then end the threads."""
@@ -156,20 +172,6 @@ def _next_batch(lane: Lane) -> list[Waiting]:
 def _left(until: float | None) -> float | None:
     """Seconds that the writer may still wait; None: as long as it takes."""
     return None if until is None else max(0.0, until - time.monotonic())
-
-
-def _lane(operation: Operation, lanes: int) -> int:
-    """The thread that carries out everything of one request; whatever else is done by the first."""
-    if lanes == 1:
-        return 0
-    match operation:
-        case Hold() | Record():
-            id_ = operation.opening.id
-        case Extend() | Resolve():
-            id_ = operation.generation_id
-        case _:
-            return 0
-    return crc32(id_.encode()) % lanes
 
 
 class _CommitFailed(Exception):
