@@ -81,10 +81,11 @@ def refusal(balance: Balance, budget: Budget, wish: Wish, now_ms: int) -> Gatewa
     Money and characters are judged by the limits of the balance's own period, which may be over.
     """
     return (
-        _money_refusal(balance, wish)
+        # Where there is a cheaper plan it is tried first: it may fit where this one does not.
+        _soft_refusal(balance, budget, wish)
+        or _money_refusal(balance, wish)
         or _characters_refusal(balance, wish, now_ms)
         or _rate_refusal(balance, budget, wish, now_ms)
-        or _soft_refusal(balance, budget, wish)
     )
 
 

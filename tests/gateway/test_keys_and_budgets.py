@@ -346,3 +346,28 @@ def test_a_keys_own_task_stands_in_for_no_model_and_for_auto(
     assert speak(gateway, key).headers["x-model"] == "test/fine"
     nothing = speak(gateway, make(client), model=None)
     assert (nothing.status_code, nothing.json()["error"]["param"]) == (400, "model")
+
+
+def test_where_a_provider_has_no_budget_left_the_next_offer_speaks(
+    client: httpx.Client, gateway: Running
+) -> None:
+    key = make(client)
+    assert budget(client, "provider:kept", "minute", limit=0).is_success
+    try:
+        spoken = speak(gateway, key, model="pair/kept")
+    finally:
+        client.delete("/v1/budgets", params={"scope": "provider:kept", "period": "minute"})
+    assert (spoken.status_code, spoken.headers["x-provider"]) == (200, "second")
+    record = settled(client, spoken.headers["x-generation-id"])
+    assert [each["provider_name"] for each in record["provider_responses"]] == ["second"]  # type: ignore[attr-defined]  # a list
+
+
+def test_a_key_with_a_budget_passes_over_an_offer_without_a_known_price(
+    client: httpx.Client, gateway: Running
+) -> None:
+    refused = speak(gateway, make(client, limit="1"), model="test/unpriced")
+    assert refused.status_code == 402
+    assert "price is not known" in refused.json()["error"]["message"]
+    spoken = speak(gateway, make(client), model="test/unpriced")
+    record = settled(client, spoken.headers["x-generation-id"])
+    assert (record["cost"], record["flags"]) == (None, ["unpriced"])

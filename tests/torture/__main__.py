@@ -7,12 +7,13 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.torture import kills, outages, race
+from tests.torture import clock, kills, outages, race
 
 KINDS: dict[str, Callable[[int, int], list[str]]] = {
     "race": race.run,
     "kills": kills.run,
     "outages": outages.run,
+    "clock": clock.run,
 }
 """What can be tortured: each takes a scale and a seed, and gives what was violated."""
 

@@ -61,7 +61,7 @@ def _killed(folder: Path, url: str, rounds: int, chance: random.Random, heard: H
                     gateway.process.send_signal(signal.SIGKILL)
                     gateway.process.wait()
 
-                _under_load(gateway, more, [(life, kill)], heard, chance)
+                under_load(gateway, more, [(life, kill)], heard, chance)
                 print(f"\r{len(upstream.heard) - asked} calls in a life of {life:.2f} s", end=" ")
         with running(folder / "data", url, **more):
             # Whoever had the last byte may have lost the 250 ms in which it would be settled.
@@ -131,7 +131,7 @@ def _full(folder: Path, scale: int, chance: random.Random, heard: Heard) -> list
             for _ in range(OUTAGES * scale)
             for step in ((chance.uniform(0.3, 1.0), fill), (chance.uniform(0.5, 3.0), empty))
         ]
-        _under_load(gateway, more, [*steps, (3.0, lambda: None)], heard, chance)
+        under_load(gateway, more, [*steps, (3.0, lambda: None)], heard, chance)
         return left(url, upstream, heard, {"settled"})
 
 
@@ -145,11 +145,11 @@ def _troubled(  # noqa: PLR0913, PLR0917  # a house, its trouble and who looks o
     chance: random.Random,
 ) -> list[str]:
     with running(folder / "data", url, **more) as gateway:
-        _under_load(gateway, more, steps, heard, chance)
+        under_load(gateway, more, steps, heard, chance)
         return left(url, upstream, heard, {"settled"})
 
 
-def _under_load(
+def under_load(
     gateway: Running, more: dict[str, str], steps: Steps, heard: Heard, chance: random.Random
 ) -> None:
     async def happen() -> None:

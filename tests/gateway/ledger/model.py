@@ -199,10 +199,15 @@ class Model:
                 return refused
         return None
 
-    def _refusal(self, where: tuple[str, Period, int], wish: Wish) -> str | None:
+    def _refusal(  # noqa: PLR0911  # one a reason
+        self, where: tuple[str, Period, int], wish: Wish
+    ) -> str | None:
         scope, period, _ = where
         budget, used = self.budgets[scope, period], self.used(*where)
         nano, characters = (self.left(*where, what) for what in ("nano", "characters"))
+        soft = _past(budget.soft_nano, nano + wish.nano)
+        if wish.downgrade and (soft or _past(budget.soft_characters, characters + wish.characters)):
+            return "SoftLimit"
         most_nano, most_characters = self.limits[where]
         final = "OfferRefused" if scope.startswith("provider:") else "BudgetExceeded"
         if most_nano is not None and not wish.priced:
@@ -217,9 +222,7 @@ class Model:
             return final if never else "RateLimited"
         if wish.streams and _past(budget.limit_streams, used["streams"] + 1):
             return "RateLimited"
-        soft = _past(budget.soft_nano, nano + wish.nano)
-        soft = soft or _past(budget.soft_characters, characters + wish.characters)
-        return "SoftLimit" if wish.downgrade and soft else None
+        return None
 
     def claim_refusal(self, key: str, claim: Claim | None) -> str | None:
         earlier = self.claims.get((key, claim.token)) if claim else None
