@@ -59,7 +59,8 @@ def say(  # noqa: PLR0913, PLR0917  # the command's options
     if as_json:
         print_json(told)
     else:
-        out.print(f"{output}: {told['bytes']} bytes, by {told['provider']} as {told['voice']}")
+        said = f"{output}: {told['bytes']} bytes, by {told['provider']} as {told['voice']}"
+        out.print(said, soft_wrap=True, highlight=False)
 
 
 def _receive(request: httpx.Request, output: Path, url: str) -> dict[str, Any]:

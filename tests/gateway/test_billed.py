@@ -128,17 +128,20 @@ async def test_later_figures_replace_earlier_ones_and_none_replaces_nothing() ->
         (["x-usd: 0.0001"], "0.0001"),
         (["x-units: 0"], "0"),
         (["x-units: lots"], "0.00015"),
-        (["x-usd: 5"], "0.00015"),
+        (["x-usd: 5"], "5"),
     ],
 )
-def test_a_record_costs_what_was_billed_within_what_was_held(
+def test_a_record_costs_what_was_billed_even_beyond_what_was_held(
     client: httpx.Client, bill: list[str], cost: str
 ) -> None:
     body = {"model": "test/billing", "input": "ten of it."}
     options = {"provider": {"options": {"billing": {"bill": bill}}}}
     response = client.post("/v1/audio/speech", json=body | options)
     assert response.status_code == 200, response.text
-    assert settled(client, response.headers["x-generation-id"])["cost"] == cost
+    record = settled(client, response.headers["x-generation-id"])
+    assert record["cost"] == cost
+    flags = str(record["flags"])
+    assert ("over_hold" in flags) == ("drift" in flags and cost == "5")
 
 
 def test_an_unknown_price_speaks_without_a_cap_and_not_under_one(

@@ -14,7 +14,7 @@ from sqlalchemy import inspect, text
 from gateway.access.callers import Callers
 from gateway.access.keys import new_key
 from gateway.access.pepper import read_pepper
-from gateway.metering import register, usage
+from gateway.metering import records, register
 from gateway.metering.database import DatabaseError, database_url, open_reading, open_writing
 from gateway.migrating import migrate
 from gateway.settings import Database, Settings, shipped
@@ -77,7 +77,7 @@ async def test_keys_from_before_0002_still_let_their_owners_in(settings: Setting
     caller = await Callers(reading, read_pepper(settings)).accept(f"Bearer {key}", "speak")
     async with reading.connect() as connection:
         found = await register.key(connection, caller.key_hash)
-        record = await usage.generation_record(connection, "gen-tts-1-a")
+        record = await records.generation_record(connection, "gen-tts-1-a")
     await reading.dispose()
     assert (caller.key_hash, caller.name, caller.project) == (hash_, "old", "default")
     assert found is not None

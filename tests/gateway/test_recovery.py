@@ -293,6 +293,7 @@ def alone(upstream: Upstream, tmp_path: Path) -> dict[str, str]:
         "GATEWAY_EMBEDDED_VOICE_ENABLED": "false",
         "GATEWAY_RECOVERY_BEAT_SECONDS": "0.1",
         "GATEWAY_RECOVERY_DEAD_SECONDS": "0.8",
+        "GATEWAY_KEY_PEPPER": secrets.token_hex(32),
     }
 
 
@@ -334,7 +335,6 @@ def test_another_gateway_gives_a_killed_one_up(
     new_database: NewDatabase, upstream: Upstream, tmp_path: Path, alone: dict[str, str]
 ) -> None:
     url = new_database("postgresql")
-    alone |= {"GATEWAY_KEY_PEPPER": secrets.token_hex(32)}
     with (
         running(tmp_path / "one", url, **alone) as first,
         running(tmp_path / "two", url, **alone) as second,

@@ -41,7 +41,7 @@ def mark(life: Life) -> None:
 
 
 async def test_usage_is_shown_as_a_table_as_json_and_as_csv(url: str, data: Path) -> None:
-    await lived(url, data.parent)
+    await lived(url, data)
     environ = environment(data, url)
     shown = command(environ | {"COLUMNS": "160"}, "usage", "show", "--by", "key")
     assert shown.returncode == 0, shown.stderr
@@ -71,7 +71,7 @@ def test_a_bad_wish_is_told_by_its_option(data: Path, words: tuple[str, ...], to
 
 
 async def test_a_rebuild_says_plainly_what_differed(url: str, data: Path) -> None:
-    await lived(url, data.parent)
+    await lived(url, data)
     environ = environment(data, url)
     clean = command(environ, "usage", "rebuild")
     assert "rows, none differed" in clean.stdout, clean.stderr
