@@ -6,12 +6,14 @@ import secrets
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 from tests.torture import clock, kills, outages, race
 
 KINDS: dict[str, Callable[[int, int], list[str]]] = {
     "race": race.run,
-    "kills": kills.run,
+    "kills-sqlite": partial(kills.run, kind="SQLite"),
+    "kills-postgresql": partial(kills.run, kind="PostgreSQL"),
     "outages": outages.run,
     "clock": clock.run,
 }

