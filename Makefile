@@ -34,6 +34,10 @@ bench: $(VENV)/.tested
 	$(BIN)/python -m tests.bench.ledger
 
 torture: $(VENV)/.tested
+	@ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing faketime"; apt-get update -qq && apt-get install -y -qq faketime >/dev/null; \
+	  else echo "faketime is not here: its part will say so"; fi; }
 	$(BIN)/python -m tests.torture
 
 seeds: $(VENV)/.tested

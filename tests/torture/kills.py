@@ -76,6 +76,7 @@ def run(scale: int, seed: int, kind: str) -> list[str]:
     violations: list[str] = []
     with tempfile.TemporaryDirectory() as folder, places(Path(folder)) as found:
         for place in (each for each in found if each.kind == kind):
+            asyncio.run(_limit_all(place))
             holds = 0
             for number in range(RANDOM_ROUNDS * scale):
                 told = killed_at_random(place, chance)
@@ -285,8 +286,15 @@ async def _recover(place: Place) -> None:
 
 def _key(key: str) -> CreateKey:
     budget = Budget(scope_of(key), "total", limit_nano=10**15)
+    return CreateKey(key, key, "n", "l", "speak", 1, budgets=(budget,))
+
+
+async def _limit_all(place: Place) -> None:
+    """A budget that every request of every victim counts on."""
+    writer = Writer(open_writing(database_url(place.url), checkpoints=True))
     every = Budget(GLOBAL, "month", limit_nano=10**18)
-    return CreateKey(key, key, "n", "l", "speak", 1, budgets=(budget, every))
+    await writer.submit(SetBudgets((every,), "t"))
+    await writer.close()
 
 
 def _hold(key: str) -> Hold:
