@@ -26,3 +26,8 @@ def test_no_two_seeds_are_one() -> None:
     assert len(every) >= 36
     assert len({seed.name for seed in every}) == len(every)
     assert len({(seed.file, seed.old, seed.new) for seed in every}) == len(every)
+
+
+def test_the_tests_that_shall_find_them_are_there() -> None:
+    named = {each for chosen in SETS.values() for each in chosen if each.startswith("tests/")}
+    assert [each for each in named if not (REPOSITORY / each).exists()] == []

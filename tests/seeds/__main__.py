@@ -24,7 +24,7 @@ SETS: dict[str, tuple[str, ...]] = {
     "ledger": (
         f"{LEDGER}/test_limits.py",
         f"{LEDGER}/test_periods.py",
-        f"{LEDGER}/test_claims.py",
+        f"{LEDGER}/test_claims_raced.py",
         f"{LEDGER}/test_histories.py",
         "tests/gateway/test_ledger.py",
         *NO_POSTGRES,
@@ -33,7 +33,7 @@ SETS: dict[str, tuple[str, ...]] = {
     "periods": ("tests/gateway/test_scopes.py",),
     "prices": ("tests/gateway/test_prices.py",),
     "access": ("tests/gateway/test_access.py",),
-    "claims": (f"{LEDGER}/test_claims.py",),
+    "claims": (f"{LEDGER}/test_claims_raced.py",),
     "race": (f"{LEDGER}/test_race.py", "-k", "postgresql"),
 }
 NOT_COPIED = shutil.ignore_patterns(".*", "node_modules", "__pycache__", "data")
