@@ -97,3 +97,11 @@ def test_what_is_released_by_a_judgement_is_owed_to_nobody(bench: Bench) -> None
     assert owed == {"kept": 5, "released": 0}
     posted = {row["scope"]: row["posted_nano"] for row in tables["balance"]}
     assert posted == {f"key:{KEY}": 7, "provider:x": 5, "global": 5}
+
+
+def test_what_was_given_up_and_ends_after_all_says_that_it_is_late(bench: Bench) -> None:
+    assert bench.ask(CREATE) + bench.ask(hold("a", 7)) + bench.ask(Lose(("a",))) == [True] * 3
+    assert bench.ask(settle("a", 3)) == [True]
+    with bench.looking() as connection:
+        [made] = assert_sound(connection)["generation"]
+    assert (made["status"], made["flags"]) == ("settled", "late recovered")
