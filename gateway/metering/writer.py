@@ -37,7 +37,7 @@ from gateway.metering.statements import Statements
 
 LARGEST_BATCH = 512
 POSTGRES_THREADS = 2
-LINGER_SECONDS = 0.003
+LINGER_SECONDS = 0.001
 PATIENCE_SECONDS = 6.0
 """How long an operation may wait; longer than the database's own time limits."""
 PATIENCE_STEP = 0.25
