@@ -55,6 +55,8 @@ class Journal:
 
     async def replay(self, writer: Writer) -> None:
         """Hand everything to the database, oldest first; stops where that is still away."""
+        if not self.waiting:
+            return
         while self.waiting:
             if not await _carried_out(writer, self.waiting[0]):
                 return

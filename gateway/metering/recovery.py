@@ -94,7 +94,8 @@ class Recovery:
             await asyncio.sleep(self._rules.beat_seconds)
             try:
                 await self._journal.replay(self._writer)
-                await self._writer.submit(Beat(self._writer.instance))
+                if not self._alone:  # else nobody is there to see it, and each beat is a commit
+                    await self._writer.submit(Beat(self._writer.instance))
                 await self.sweep(time.monotonic())
                 await self._judge()
             except (GatewayError, SQLAlchemyError, OSError) as error:
