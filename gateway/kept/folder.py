@@ -76,11 +76,14 @@ class Folder:
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = self._named(id_ + DRAFT)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        file = os.fdopen(os.open(draft, flags, 0o600), "wb")
-        self._ours.add(draft.name)
-        with suppress(OSError):  # not every shared folder has locks
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return file
+        self._ours.add(draft.name)  # first, or a sweep of ours finds a draft that is nobody's
+        while True:
+            file = os.fdopen(os.open(draft, flags, 0o600), "wb")
+            with suppress(OSError):  # not every shared folder has locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_nlink:
+                return file
+            file.close()  # a replica's sweep found it between its making and its lock
 
     def finish(self, id_: str, file: BinaryIO) -> None:
         """Give the draft its name once the disk has all of it, and make room for it."""

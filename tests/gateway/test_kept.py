@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -114,6 +115,27 @@ async def test_what_is_too_old_is_not_found_and_swept(data: Path) -> None:
     async with opened(data, hours=2):
         await asyncio.sleep(0)  # it sweeps when it starts, in a thread
         until(lambda: names(data) == [name(2)])
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_sweep_never_takes_a_draft_that_is_being_made(data: Path, replicas: int) -> None:
+    ours = Folder(data, Kept())
+    other = ours if replicas == 1 else Folder(data, Kept())
+    done = threading.Event()
+
+    def sweep() -> None:
+        while not done.is_set():
+            other.sweep()
+
+    sweeping = threading.Thread(target=sweep)
+    sweeping.start()
+    try:
+        for number in range(1500):
+            ours.finish(name(number), ours.new_draft(name(number)))
+            (data / name(number)).unlink()
+    finally:
+        done.set()
+        sweeping.join()
 
 
 def test_what_lies_in_the_folder_and_is_not_a_clip_is_left_alone(data: Path) -> None:
