@@ -209,6 +209,17 @@ class NoProvider(Unavailable):
     should_retry = False
 
 
+class Resting(Unavailable):
+    """Every offer that could say it is left alone for now."""
+
+
+class Busy(Unavailable):
+    """The gateway has as much to do as it can; a later request may find it free."""
+
+    error_type = "overloaded"
+    should_retry = True
+
+
 class Draining(Unavailable):
     """The gateway is about to stop."""
 

@@ -16,6 +16,7 @@ Port = Annotated[int, Meta(ge=1, le=65_535)]
 Count = Annotated[int, Meta(ge=1)]
 # A day is for ever here, and less than what a clock can add up.
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Share = Annotated[float, Meta(ge=0, le=1)]
 
 # Spellings of design.md section 8 that do not follow GATEWAY_<SECTION>_<FIELD>.
 _SHORT = {"GATEWAY_HOST": "GATEWAY_SERVER_HOST", "GATEWAY_PORT": "GATEWAY_SERVER_PORT"}
@@ -86,10 +87,41 @@ class RecoveryRules:
 
 
 @dataclass(frozen=True, slots=True)
+class Resilience:
+    """When an offer is left alone, and how much extra traffic failing well may cause."""
+
+    breaker_failures: Count = 5
+    """In a row; then nobody asks the offer with that credential for a while."""
+    breaker_seconds: Seconds = 10.0
+    """For how long at first; longer each time, to `breaker_longest_seconds`."""
+    breaker_longest_seconds: Seconds = 300.0
+    retry_share: Share = 0.2
+    """Further attempts, as a share of the requests of the last ten seconds."""
+    hedge_share: Share = 0.05
+    """The same of hedges."""
+    explore_share: Share = 0.05
+    """How many requests may go first to an offer that nothing is known of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How much is done at once, and how much may wait for it."""
+
+    concurrent: Count = 512
+    """Requests at once in this process."""
+    queue: Annotated[int, Meta(ge=0)] = 128
+    """Requests that may wait for their turn; one more is refused at once."""
+    wait_share: Share = 0.2
+    """How much of its time to first audio a request may wait."""
+    offer_concurrent: Count = 256
+    """Requests at once to one offer, at most; fewer while it shows that it has enough."""
+
+
+@dataclass(frozen=True, slots=True)
 class Defaults:
     """What a request that does not say gets."""
 
-    policy: str = "price"
+    policy: str = "balanced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +149,8 @@ class Settings:
     embedded_voice: EmbeddedVoice = EmbeddedVoice()
     deadlines: Deadlines = Deadlines()
     recovery: RecoveryRules = RecoveryRules()
+    resilience: Resilience = Resilience()
+    load: Load = Load()
     defaults: Defaults = Defaults()
     kept: Kept = Kept()
     aliases: Mapping[str, str] = field(default_factory=dict)
@@ -135,6 +169,8 @@ _SECTIONS = {
     "embedded_voice": EmbeddedVoice,
     "deadlines": Deadlines,
     "recovery": RecoveryRules,
+    "resilience": Resilience,
+    "load": Load,
     "defaults": Defaults,
     "kept": Kept,
 }
@@ -165,6 +201,8 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         embedded_voice=_section(file, tables, "embedded_voice", EmbeddedVoice, environ),
         deadlines=_section(file, tables, "deadlines", Deadlines, environ),
         recovery=_section(file, tables, "recovery", RecoveryRules, environ),
+        resilience=_section(file, tables, "resilience", Resilience, environ),
+        load=_section(file, tables, "load", Load, environ),
         defaults=_section(file, tables, "defaults", Defaults, environ),
         kept=_section(file, tables, "kept", Kept, environ),
         aliases=MappingProxyType(_aliases(file, tables)),

@@ -6,15 +6,20 @@ learned. It never retries, falls back, prices or logs; every failure is a Provid
 
 from collections.abc import AsyncGenerator
 
-from providers.catalog import Catalog, CatalogError, Offer, Provider, read_catalog
+from providers.catalog import Catalog, CatalogError, Credential, Offer, Provider, read_catalog
 from providers.errors import (
     BrokenOff,
+    CredentialRefused,
     NotAudio,
+    NotOffered,
     Overloaded,
     Owed,
     ProviderError,
+    QuotaExhausted,
     RateLimited,
+    Refused,
     TimedOut,
+    Unreachable,
 )
 from providers.http import Client, open_client
 from providers.price import Count, Price
@@ -28,18 +33,24 @@ __all__ = [
     "CatalogError",
     "Client",
     "Count",
+    "Credential",
+    "CredentialRefused",
     "NotAudio",
+    "NotOffered",
     "Offer",
     "Overloaded",
     "Owed",
     "Price",
     "Provider",
     "ProviderError",
+    "QuotaExhausted",
     "RateLimited",
     "Receipt",
+    "Refused",
     "Sampling",
     "Speech",
     "TimedOut",
+    "Unreachable",
     "Wire",
     "open_client",
     "read_catalog",

@@ -6,7 +6,7 @@ A row whose key variable is not set is off, and says so.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -15,20 +15,30 @@ import httpx
 from providers.price import Price
 from providers.rows import CatalogError, Family, OfferRow, Row, read_rows
 
-__all__ = ["Catalog", "CatalogError", "Offer", "Provider", "read_catalog"]
+__all__ = ["Catalog", "CatalogError", "Credential", "Offer", "Provider", "read_catalog"]
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A key of ours at a provider."""
+
+    variable: str
+    """What it is called: the variable that holds it."""
+    secret: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """A row: who it is, which wire it speaks, where, and with which key."""
+    """A row: who it is, which wire it speaks, where, and with which keys."""
 
     name: str
     wire: str
     address: str
     """Base URL without a slash at the end; empty until the gateway has started it."""
-    key: str | None
-    """The variable that holds the key, not the key."""
-    secret: str | None = field(repr=False)
+    credentials: tuple[Credential, ...] = ()
+    """Its keys, to be used in turn; none for a provider that wants none."""
+    credential: Credential | None = None
+    """The one that a request goes out with."""
     auth: str = "Authorization: Bearer"
     omit: frozenset[str] = frozenset()
     """Body fields that it rejects."""
@@ -43,10 +53,13 @@ class Provider:
 
     def headers(self, traceparent: str | None = None) -> dict[str, str]:
         headers = {"traceparent": traceparent} if traceparent else {}
-        if self.secret:
+        if self.credential is not None:
             name, _, scheme = self.auth.partition(":")
-            headers[name.strip().lower()] = f"{scheme.strip()} {self.secret}".strip()
+            headers[name.strip().lower()] = f"{scheme.strip()} {self.credential.secret}".strip()
         return headers
+
+    def using(self, credential: Credential | None) -> "Provider":
+        return self if credential is self.credential else replace(self, credential=credential)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,20 +165,16 @@ def _provider(place: Row, environ: Mapping[str, str], addresses: Mapping[str, st
     if address and (wrong := _wrong_address(address)):
         # What is wrong with an address may be a password inside it, so it is not shown.
         place.fail("address", f"{variable if override else 'it'} {wrong}")
-    secret = environ.get(row.key, "").strip() if row.key else None
-    off = None
-    if row.key and not secret:
-        off = f"{row.key} is not set"
-    elif secret and not (secret.isascii() and secret.isprintable()):
-        off = f"{row.key} holds what no header can carry"
-    elif not address:
+    variables = [row.key] if isinstance(row.key, str) else row.key
+    credentials, off = _credentials(variables, environ)
+    if not off and not address:
         off = "it has no address"
     return Provider(
         name=row.name,
         wire=row.wire,
         address=address,
-        key=row.key,
-        secret=secret,
+        credentials=credentials,
+        credential=credentials[0] if credentials else None,
         auth=row.auth,
         omit=frozenset(row.omit),
         extra=MappingProxyType(row.extra),
@@ -173,6 +182,24 @@ def _provider(place: Row, environ: Mapping[str, str], addresses: Mapping[str, st
         billed_usd_header=row.billed_usd_header,
         off=off,
     )
+
+
+def _credentials(
+    variables: Sequence[str], environ: Mapping[str, str]
+) -> tuple[tuple[Credential, ...], str | None]:
+    """The keys that are there, and why the provider is off where it wants one and has none."""
+    found = [(name, environ.get(name, "").strip()) for name in variables]
+    usable = tuple(
+        Credential(name, secret)
+        for name, secret in found
+        if secret and secret.isascii() and secret.isprintable()
+    )
+    if usable or not variables:
+        return usable, None
+    listed = " or ".join(variables)
+    if any(secret for _, secret in found):
+        return (), f"{listed} holds what no header can carry"
+    return (), f"{listed} is not set"
 
 
 def _wrong_address(address: str) -> str | None:

@@ -20,6 +20,7 @@ Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length
 Model = Annotated[str, msgspec.Meta(pattern=r"^[^/\s:]+/[^/\s:]+$", max_length=128)]
 Voice = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 FormatName = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
+Variable = Annotated[str, msgspec.Meta(pattern=r"^[A-Z][A-Z0-9_]*$")]
 Header = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)]
 
 
@@ -51,7 +52,7 @@ class ProviderRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     name: Name
     wire: str
     address: str = ""
-    key: Annotated[str, msgspec.Meta(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
+    key: Variable | Annotated[list[Variable], msgspec.Meta(min_length=1)] = []
     auth: str = "Authorization: Bearer"
     omit: list[str] = []
     extra: dict[str, Any] = {}

@@ -12,6 +12,11 @@ Flag = Literal[
 ]
 
 
+Kind = Literal["first", "repeat", "credential", "fallback", "hedge", "resume"]
+"""Why an attempt is made: it is the first, the same again, the same with another credential, another
+offer, another offer beside the one that is late, another offer for the rest of a broken clip."""
+
+
 @dataclass(frozen=True, slots=True)
 class Intent:
     """One attempt about to be made; it is in the ledger before the provider hears of it."""
@@ -25,6 +30,11 @@ class Intent:
     """The most it can cost; None when its price is not known."""
     price: str | None = None
     """The version of the price that it is made at."""
+    kind: Kind = "first"
+    credential: str | None = None
+    """The name of the variable that holds the key it is made with."""
+    from_character: int = 0
+    """Where in the text it begins."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,10 @@ class Choice:
     native_format: str
     bound_nano: int | None
     """The most that it can cost; None when the offer's price is not known."""
+    demoted: str | None = None
+    """Why it goes last, in words: it rests, or is slower than was asked for."""
+    share: float | None = None
+    """How often it goes first under a policy that draws lots, 0 to 1."""
 
     @property
     def hold_nano(self) -> int:
@@ -68,6 +72,10 @@ class Plan:
     choices: tuple[Choice, ...]
     exclusions: tuple[Exclusion, ...]
     policy: Policy
+    cap_nano: int | None = None
+    """The most that the request may be charged."""
+    downgraded: str | None = None
+    """Why a task's downgrade rule made it, in words."""
 
     @property
     def hold_nano(self) -> int:

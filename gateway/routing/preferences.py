@@ -12,6 +12,9 @@ from gateway.metering.prices import NANO_PER_USD
 MILLION = 10**6
 
 VoiceSwitch = Literal["never", "mapped", "any"]
+Partition = Literal["model", "none"]
+Continuity = Literal["none", "sentence"]
+Percentile = Literal["p50", "p75", "p90", "p95", "p99"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,5 +49,15 @@ class Preferences:
     voices: Mapping[str, str] = field(default_factory=dict)
     """Provider -> the voice to use there."""
     voice_switch: VoiceSwitch = "mapped"
+    partition: Partition = "model"
+    """Whether models are tried in their order, or offers are ranked across all of them."""
+    latency_ms: Mapping[Percentile, float] = field(default_factory=dict)
+    """Offers slower to first audio than any of these go last."""
+    throughput: Mapping[Percentile, float] = field(default_factory=dict)
+    """Offers that make less audio in a second, in seconds, than any of these go last."""
+    hedge: bool = False
+    """Whether a second offer may start when the first is late."""
+    continuity: Continuity = "none"
+    """Whether a clip that breaks is gone on with, from the next sentence, by another offer."""
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     allowed: Allowed = EVERYTHING

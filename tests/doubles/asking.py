@@ -2,7 +2,17 @@
 
 from dataclasses import replace
 
-from providers import Client, Offer, Price, Provider, ProviderError, Receipt, Speech, speak
+from providers import (
+    Client,
+    Credential,
+    Offer,
+    Price,
+    Provider,
+    ProviderError,
+    Receipt,
+    Speech,
+    speak,
+)
 from tests.doubles.upstream import Upstream
 
 OFFER = Offer(
@@ -17,7 +27,9 @@ OFFER = Offer(
 
 
 def provider(address: str, **more: object) -> Provider:
-    plain = Provider(name="test", wire="openai_speech", address=address, key=None, secret=None)
+    if "secret" in more:
+        more["credential"] = Credential("TEST_KEY", str(more.pop("secret")))
+    plain = Provider(name="test", wire="openai_speech", address=address)
     return replace(plain, **more)  # type: ignore[arg-type]  # the tests name its fields
 
 

@@ -41,8 +41,6 @@ def catalog(
             name=each.provider,
             wire="openai_speech",
             address="http://127.0.0.1:1",
-            key=None,
-            secret=None,
             off="ITS_KEY is not set" if each.provider == off else None,
         )
         for each in offers

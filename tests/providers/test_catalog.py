@@ -261,7 +261,7 @@ def test_a_wrong_address_is_refused_and_not_repeated(tmp_path: Path, address: st
 
 def test_a_provider_never_shows_its_secret(tmp_path: Path) -> None:
     catalog = read(written(tmp_path, GOOD), TWO_KEY=SECRET)
-    assert catalog.providers["two"].secret == SECRET
+    assert [each.secret for each in catalog.providers["two"].credentials] == [SECRET]
     assert SECRET not in repr(catalog) + str(catalog.providers["two"])
 
 
