@@ -84,6 +84,8 @@ class Offer:
     quality: float | None = None
     capabilities: frozenset[str] = frozenset()
     data_policy: str | None = None
+    hedge: bool = False
+    """Whether another offer may be asked beside it when it is late."""
 
     @property
     def name(self) -> str:
@@ -113,6 +115,13 @@ class Catalog:
         if voice in offer.voices:
             return voice
         return next((name for name in self.families.get(voice, ()) if name in offer.voices), None)
+
+    def akin(self, voice: str, other: str) -> bool:
+        """Whether the two are one voice, or stand for the same one."""
+        pair = {voice, other}
+        return len(pair) == 1 or any(
+            pair <= {name, *kin} for name, kin in self.families.items()
+        )
 
 
 def read_catalog(
@@ -249,4 +258,5 @@ def _offer(provider: str, row: OfferRow) -> Offer:
         quality=row.quality,
         capabilities=frozenset(row.capabilities),
         data_policy=row.data_policy,
+        hedge=row.hedge,
     )

@@ -44,6 +44,7 @@ class OfferRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     quality: Annotated[float, msgspec.Meta(ge=0, le=100)] | None = None
     capabilities: list[str] = []
     data_policy: str | None = None
+    hedge: bool = False
 
 
 class ProviderRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -43,6 +43,11 @@ class Decoder:
             raise BrokenAudio(f"no {self._format} sound in the first {self._fed} bytes")
         return pcm
 
+    @property
+    def complete(self) -> bool:
+        """Whether the stream could end here, so not inside a frame nor before its own count."""
+        return self._frames.complete
+
     def finish(self) -> bytes:
         """Give what is left; raise BrokenAudio when there never was a sample."""
         pcm = self._decode(self._frames.finish())

@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 
 from gateway.audio.decoder import Decoder
 from gateway.audio.encoder import Encoder
-from gateway.audio.formats import Format, Sound
+from gateway.audio.formats import BrokenAudio, Format, Sound
 
 PIECE_BYTES = 4096
 """How much is converted at a time: a large chunk's first sound must not wait for its last."""
@@ -29,7 +29,8 @@ async def transcode(
 ) -> AsyncGenerator[bytes, None]:
     """Give the audio in the wanted format as soon as any of it exists; close the source at the end.
 
-    Takes the whole stream with its headers. Raises BrokenAudio where it cannot be decoded.
+    Takes the whole stream with its headers. Raises BrokenAudio where it cannot be decoded, and, once
+    all of it was given, where it ended inside a frame.
     """
     try:
         if passes_untouched(source, target):
@@ -43,8 +44,11 @@ async def transcode(
             for piece in conversion.pieces(chunk):
                 if converted := await _run(within, conversion.feed, piece):
                     yield converted
+        is_whole = conversion.is_whole
         if converted := await _run(within, conversion.finish, b""):
             yield converted
+        if not is_whole:
+            raise BrokenAudio("it ended inside a frame")
     finally:
         if isinstance(chunks, AsyncGenerator):
             await chunks.aclose()
@@ -69,6 +73,11 @@ class _Conversion:
         self._decoder = Decoder(source)
         self._target = target
         self._encoder: Encoder | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the source could end here."""
+        return self._decoder.complete
 
     def pieces(self, chunk: bytes) -> Iterator[bytes]:
         """Cut a chunk into what is converted at a time."""

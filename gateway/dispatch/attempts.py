@@ -1,94 +1,68 @@
 """Attempts: tries the plan's offers in turn until one's audio is through to the client.
 
-This is the only layer that retries (tenacity). An attempt that has let audio out is never repeated.
+This is the only layer that retries (tenacity). Once audio has gone out nothing is said again; at
+most the sentences that are still to come are said by another offer, where that was asked for.
 """
 
-import asyncio
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from dataclasses import replace
-from functools import partial
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
-from gateway.audio.formats import BrokenAudio, Format, Sound
-from gateway.audio.length import Meter
-from gateway.audio.transcode import passes_untouched, transcode
-from gateway.dispatch.costs import NOTHING, cost_of
-from gateway.dispatch.first_audio import Heard, first_audio
+from gateway.dispatch.attempt import Attempt
+from gateway.dispatch.course import LONGEST_PAUSE, Course, Try
+from gateway.dispatch.delivery import Delivery
+from gateway.dispatch.hedging import Race, delay_of, may_hedge
 from gateway.dispatch.job import Job, Tools
-from gateway.dispatch.outlet import Abandoned, Head, Outlet
-from gateway.dispatch.reports import attempt_step, intent_of, told
+from gateway.dispatch.outlet import Abandoned
+from gateway.dispatch.reports import intent_of, steps_of, told
 from gateway.errors import GatewayError, OfferRefused
-from gateway.kept.clips import Draft
-from gateway.kept.folder import Label
-from gateway.metering.operations import AttemptResult, Extend, Outcome
-from gateway.metering.prices import Cost
-from gateway.routing.plan import Choice
+from gateway.metering.operations import Extend
+from gateway.routing.standings import Ending
 from gateway.tracing import Step
-from providers import BrokenOff, NotAudio, ProviderError, Speech, TimedOut
+from providers import ProviderError, TimedOut
 
-REPEATS = 1
-"""How often the same offer is tried again when there is no other."""
 EARLY_SECONDS = 0.005
 """How much before its time a timeout may fire: uvloop's clock counts whole milliseconds."""
-LONGEST_PAUSE = 2.0
-"""A provider that wants a longer rest is not asked again for the same request."""
 _pause = wait_random_exponential(multiplier=0.05, max=LONGEST_PAUSE)
-
-
-def following(choices: int, at: int, repeated: int, error: ProviderError) -> int | None:
-    """Which choice to try after `error` at choice `at`; None when nobody can do better."""
-    if error.elsewhere and at + 1 < choices:
-        return at + 1
-    if error.retryable and repeated < REPEATS and (error.wait or 0.0) <= LONGEST_PAUSE:
-        return at
-    return None
 
 
 class Attempts:
     """The attempts of one request, and what they left behind."""
 
-    def __init__(self, job: Job, outlet: Outlet, tools: Tools, held: tuple[float, int]) -> None:
+    def __init__(self, job: Job, delivery: Delivery, tools: Tools, course: Course) -> None:
         self._job = job
-        self._outlet = outlet
         self._tools = tools
-        self._held_at, self._held_nano = held
-        self._at: int | None = 0
-        self._repeated = 0
-        self._errors: list[tuple[Choice, ProviderError]] = []
-        self._meter = Meter(job.target)
-        self._opened_at: float | None = None
-        self._heard: Heard | None = None
-        self.results: list[AttemptResult] = []
-        self.steps: list[Step] = []
-        self.choice: Choice | None = None
-        """Whose audio went out."""
-        self.whole = False
-        """Whether all of the audio came."""
+        self._course = course
+        self._held_nano = job.plan.hold_nano
+        self.delivery = delivery
+        self._next: Try | None = None
+        self._failed: Attempt | None = None
+        """The last one that failed."""
+        self.made: list[Attempt] = []
 
     @property
-    def seconds(self) -> float:
-        return self._meter.seconds
+    def whole(self) -> bool:
+        """Whether all of the text was said."""
+        return any(each.whole for each in self.made)
 
     @property
-    def first_audio_ms(self) -> int | None:
-        return None if self._opened_at is None else _ms(self._job.began, self._opened_at)
+    def upstream_id(self) -> str | None:
+        """What the provider calls the request whose audio went out last, or that was made last."""
+        given = [each for each in self.made if each.opened_at is not None] or self.made
+        return given[-1].result.upstream_id if given else None
 
-    def cost(self) -> Cost:
-        """What the client's own clip came to."""
-        if self.choice is None or self._heard is None:
-            return NOTHING
-        return self._cost(self.choice, self._heard)
+    def steps(self) -> list[Step]:
+        """What the trace tells of them."""
+        return [step for each in self.made for step in steps_of(each)]
 
-    async def run(self) -> None:
+    async def run(self, first: Try) -> None:
         """Speak; raises Abandoned, or what the caller is to be told."""
         try:
-            await self._attempt(1)
+            await self._go(first, 1)
         except ProviderError as error:
             await self._try_again(error)
+        await self.delivery.finish()
 
     async def _try_again(self, first: ProviderError) -> None:
         """All further attempts; most requests need none, and are spared what retrying costs."""
@@ -103,204 +77,164 @@ class Attempts:
                 with retry:
                     if retry.retry_state.attempt_number == 1:
                         raise first
-                    await self._attempt(retry.retry_state.attempt_number)
+                    await self._go_on()
         except ProviderError as error:
             raise self._told(error) from None
 
-    # One attempt.
+    async def _go_on(self) -> None:
+        found, self._next = self._next, None
+        assert found is not None  # noqa: S101  # what made it worth another found it
+        seq = len(self.made) + 1
+        await self._go(await self._held(found, seq), seq)
 
-    async def _attempt(self, seq: int) -> None:
-        if seq > 1 and not self._outlet.deserted:
-            await self._extend(seq)
-        choice = self._job.plan.choices[self._at or 0]
-        if self._outlet.deserted:
+    # One attempt, or two beside each other.
+
+    async def _go(self, found: Try, seq: int) -> None:
+        if self.delivery.deserted:
+            self._course.unused(found, time.monotonic())
             raise Abandoned
-        started = time.monotonic()
-        heard = self._heard = Heard(Sound(Format(choice.native_format), choice.offer.sample_rate))
-        failed: ProviderError | None = None
+        attempt = self._new(found, seq)
+        if seq == 1 and may_hedge(self._job, found.choice.offer):
+            await self._hedged(attempt)
+        else:
+            await self._run(attempt)
+
+    def _new(self, found: Try, seq: int) -> Attempt:
+        attempt = Attempt(self._job, self._tools, self.delivery, found, seq, self._parts)
+        self.made.append(attempt)
+        return attempt
+
+    async def _run(self, attempt: Attempt) -> None:
         try:
-            await self._speak(choice, heard, started)
-            self.whole = True
-        except ProviderError as error:
-            failed = error
+            await attempt.run(self._by())
+        except ProviderError:
+            self._failed = attempt
             raise
         finally:
-            self._write_down(seq, choice, heard, started, failed)
+            self._tools.admission.poke()
 
-    async def _speak(self, choice: Choice, heard: Heard, started: float) -> None:
-        job, outlet = self._job, self._outlet
-        attempt_by = min(started + self._tools.deadlines.attempt_seconds, job.first_audio_by)
-        provider = job.providers[choice.offer.provider]
+    async def _hedged(self, attempt: Attempt) -> None:
+        """Ask a second offer, too, where the first is late; whoever has audio first speaks."""
+        standing = self._tools.standings.of(attempt.found.choice.offer.name, time.monotonic())
+        race = Race(self.delivery)
         try:
-            async with asyncio.timeout_at(attempt_by) as limit:
-                outlet.on_abandon = partial(_expire, limit)
-                speech = self._speech(choice)
-                pieces = self._tools.speak(self._tools.client, provider, choice.offer, speech)
-                async with (
-                    aclosing(pieces),
-                    aclosing(first_audio(pieces, heard)) as audio,
-                    aclosing(await self._as_wanted(audio, heard)) as shaped,
-                ):
-                    async for chunk in shaped:
-                        if self._opened_at is None:
-                            limit.reschedule(job.ends_by)
-                            self._open(choice)
-                        self._meter.feed(chunk)
-                        await outlet.put(chunk, self._tools.deadlines.stall_seconds)
-            if self._opened_at is None:
-                raise NotAudio("no sound in it")
-        except TimeoutError:
-            if outlet.deserted:
-                raise Abandoned from None
-            raise TimedOut(
-                "no audio in time" if self._opened_at is None else "never ended"
-            ) from None
-        except BrokenAudio as broken:
-            error = NotAudio if self._opened_at is None else BrokenOff
-            raise error(str(broken)) from None
+            race.start(attempt, self._run(attempt))
+            if await race.is_late(delay_of(standing, self._tools.deadlines)):
+                await self._start_rival(race, attempt.found)
+            await race.end()
         finally:
-            outlet.on_abandon = None
+            await race.close()
 
-    async def _as_wanted(self, audio: AsyncGenerator[bytes], heard: Heard) -> AsyncGenerator[bytes]:
-        """The audio in the client's format: untouched where it is that already."""
-        whole = _joined(await anext(audio), audio)
-        target = self._job.target
-        if passes_untouched(heard.sound, target):
-            return whole
-        return transcode(whole, heard.sound, target, self._tools.codecs)
+    async def _start_rival(self, race: Race, late: Try) -> None:
+        found = await self._rival(late)
+        if found is None:
+            return
+        rival = self._new(found, len(self.made) + 1)
+        if race.is_open:  # the late one had audio after all while the rival's hold was made
+            self._tools.standings.ended(found.grant, Ending(), time.monotonic())
+        else:
+            race.start(rival, self._run(rival))
 
-    def _speech(self, choice: Choice) -> Speech:
-        return replace(
-            self._job.speech,
-            voice=choice.voice,
-            format=choice.native_format,
-            options=self._job.options.get(choice.offer.provider, {}),
-            traceparent=self._job.trace.traceparent,
-        )
+    async def _rival(self, late: Try) -> Try | None:
+        """Whom to ask beside the late one, once what it may cost is held, too."""
+        now = time.monotonic()
+        found = self._course.beside(late, now)
+        if found is None or not self._tools.hedges.take(now):
+            if found is not None:
+                self._course.unused(found, now)
+            return None
+        try:
+            await self._extend(found, len(self.made) + 1)
+        except GatewayError:
+            self._course.unused(found, time.monotonic())
+            return None
+        return found
 
-    def _open(self, choice: Choice) -> None:
-        self._opened_at = time.monotonic()
-        self.choice = choice
-        job = self._job
-        head = Head(
-            provider=choice.offer.provider,
-            model=choice.offer.model,
-            voice=choice.voice,
-            attempts=len(self._errors) + 1,
-            sound=job.target,
-            timings=(
-                ("plan", (job.planned - job.began) * 1000),
-                ("hold", (self._held_at - job.planned) * 1000),
-                ("first-audio", (self._opened_at - self._held_at) * 1000),
-            ),
-        )
-        self._outlet.open(head, self._draft(head) if job.claim is not None else None)
-
-    def _draft(self, head: Head) -> Draft:
-        label = Label(head.provider, head.model, head.voice, head.attempts, head.sound)
-        return self._tools.kept.draft(self._job.opening.id, label)
+    def _by(self) -> float:
+        """Until when this attempt must have audio: half of what is left, if another may follow."""
+        now = time.monotonic()
+        left = self._job.first_audio_by - now
+        if self.delivery.opener is not None:  # the client has audio to listen to
+            left = self._job.ends_by - now
+        elif self._course.has_more and len(self.made) < self._tools.deadlines.attempts:
+            left /= 2
+        return now + min(self._tools.deadlines.attempt_seconds, left)
 
     # Between attempts.
 
-    async def _extend(self, seq: int) -> None:
-        """Hold what one more attempt may cost beyond the hold; a refusal ends the trying.
+    async def _held(self, found: Try, seq: int) -> Try:
+        """The attempt, or the next one that the budgets allow; its intent is written down."""
+        while True:
+            try:
+                await self._extend(found, seq)
+            except OfferRefused:
+                found = self._after_refusal(found)
+            except GatewayError:
+                self._course.unused(found, time.monotonic())
+                raise self._told(self._last_error) from None
+            else:
+                return found
 
-        An offer that a budget of its own refuses is passed over for the next.
-        """
-        at, choices = self._at or 0, self._job.plan.choices
-        owed = sum(result.liability_nano for result in self.results)
-        more = max(0, owed + choices[at].hold_nano - self._held_nano)
-        intent = intent_of(choices[at], seq)
-        try:
-            await self._tools.writer.submit(Extend(self._job.opening.id, more, intent))
-        except OfferRefused:
-            if at + 1 == len(choices):
-                raise self._told(self._errors[-1][1]) from None
-            self._at, self._repeated = at + 1, 0
-            await self._extend(seq)
-        except GatewayError:
-            raise self._told(self._errors[-1][1]) from None
-        else:
-            self._held_nano += more
+    def _after_refusal(self, refused: Try) -> Try:
+        """An offer that a budget of its own refuses is passed over for the next."""
+        now = time.monotonic()
+        self._course.refused(refused, now)
+        assert self._failed is not None  # noqa: S101  # there was one before this
+        found = self._course.after(self._last_error, self._failed.found, now)
+        if found is None:
+            raise self._told(self._last_error)
+        return found
+
+    async def _extend(self, found: Try, seq: int) -> None:
+        """Hold what one more attempt may cost beyond the hold."""
+        owed = sum(attempt.owed_nano for attempt in self.made)
+        more = max(0, owed + found.choice.hold_nano - self._held_nano)
+        said = len(self._job.speech.text) - sum(map(len, self._parts))
+        intent = intent_of(found, seq, said)
+        await self._tools.writer.submit(Extend(self._job.opening.id, more, intent))
+        self._held_nano += more
+
+    @property
+    def _parts(self) -> tuple[str, ...]:
+        """What there is still to say."""
+        return self._job.parts if self._failed is None else self._failed.rest
 
     def _worth_another(self, error: BaseException) -> bool:
-        if not isinstance(error, ProviderError) or self._opened_at is not None:
+        if not isinstance(error, ProviderError) or self._failed is None:
             return False
-        if self._is_late():
+        if len(self.made) >= self._tools.deadlines.attempts:
             return False
-        at = self._at or 0
-        self._at = following(len(self._job.plan.choices), at, self._repeated, error)
-        self._repeated = self._repeated + 1 if self._at == at else 0
-        return self._at is not None
+        now, failed = time.monotonic(), self._failed
+        if self.delivery.opener is not None:
+            self._next = self._rest_of_it(failed, now)
+        elif not self._is_late():
+            self._next = self._course.after(self._last_error, failed.found, now)
+        return self._next is not None
+
+    def _rest_of_it(self, failed: Attempt, now: float) -> Try | None:
+        """Who may say the sentences that are still to come: once, and in a voice of the family."""
+        resumed = any(each.found.kind == "resume" for each in self.made)
+        if not self._job.in_sentences or resumed or not failed.rest or self.delivery.deserted:
+            return None
+        return self._course.resume(failed.found, self._job.catalog, now)
 
     def _is_late(self) -> bool:
         return time.monotonic() >= self._job.first_audio_by - EARLY_SECONDS
 
     def _wait(self, state: RetryCallState) -> float:
         """No pause before another offer; before the same one, jitter or the rest it asked for."""
-        if not self._repeated:
+        if self._next is None or self._next.kind != "repeat":
             return 0.0
-        pause = max(_pause(state), self._errors[-1][1].wait or 0.0)
+        pause = max(_pause(state), self._last_error.wait or 0.0)
         return min(pause, max(0.0, self._job.first_audio_by - time.monotonic()))
-
-    def _told(self, error: ProviderError) -> GatewayError:
-        return told(self._errors, late=isinstance(error, TimedOut) and self._is_late())
 
     # Afterwards.
 
-    def _write_down(
-        self,
-        seq: int,
-        choice: Choice,
-        heard: Heard,
-        started: float,
-        failed: ProviderError | None,
-    ) -> None:
-        now = time.monotonic()
-        offer = choice.offer
-        opened = self._opened_at
-        if failed is not None:
-            self._errors.append((choice, failed))
-            self._tools.standings.failed(offer.name, now)
-        elif opened is not None:
-            factor = (now - started) / self.seconds if self.whole and self.seconds else None
-            first = (opened - started) * 1000
-            self._tools.standings.heard(offer.name, now, first, factor)
-        outcome: Outcome = "failed" if failed else "done" if self.whole else "abandoned"
-        nothing = failed is not None and failed.owed == "nothing"
-        result = AttemptResult(
-            seq=seq,
-            outcome=outcome,
-            liability_nano=0 if nothing else self._liability(choice, heard),
-            latency_ms=_ms(started, now),
-            first_audio_ms=None if opened is None else _ms(started, opened),
-            http_status=failed.status if failed else 200 if opened is not None else None,
-            error_type=failed.kind if failed else None,
-            upstream_id=heard.upstream_id,
-            billed_units=heard.billed_units,
-        )
-        self.results.append(result)
-        self.steps.append(attempt_step(choice, result, started, now))
-        if opened is not None:
-            self.steps.append(Step("first audio", started, opened))
+    @property
+    def _last_error(self) -> ProviderError:
+        assert self._failed is not None  # noqa: S101  # only asked for once there is one
+        assert self._failed.error is not None  # noqa: S101  # that is why it failed
+        return self._failed.error
 
-    def _liability(self, choice: Choice, heard: Heard) -> int:
-        return self._cost(choice, heard).nano or 0
-
-    def _cost(self, choice: Choice, heard: Heard) -> Cost:
-        return cost_of(choice, self._job.speech, heard, self.seconds, whole=self.whole)
-
-
-def _expire(limit: asyncio.Timeout) -> None:
-    if not limit.expired():  # it may have, with its task yet to hear of it
-        limit.reschedule(asyncio.get_running_loop().time())
-
-
-async def _joined(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-    yield first
-    async for chunk in rest:
-        yield chunk
-
-
-def _ms(start: float, end: float) -> int:
-    return max(0, round((end - start) * 1000))
+    def _told(self, error: ProviderError) -> GatewayError:
+        return told(self.made, late=isinstance(error, TimedOut) and self._is_late())

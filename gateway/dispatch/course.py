@@ -12,6 +12,7 @@ from gateway.routing.allowance import Allowance
 from gateway.routing.plan import Choice
 from gateway.routing.standings import Ending, Grant, Rest, Standings
 from providers import (
+    Catalog,
     CredentialRefused,
     Provider,
     ProviderError,
@@ -27,6 +28,7 @@ LONGEST_PAUSE = 2.0
 """An offer that wants a longer rest is not asked again for the same request, in seconds."""
 TIMEOUT_COST = 3.0
 """What an attempt takes of the retry budget after one that took so long; any other takes 1."""
+NOBODY_SECONDS = 60.0
 _OF_THE_CREDENTIAL = (RateLimited, QuotaExhausted, CredentialRefused)
 """Failures that say nothing of another credential."""
 _seconds = attrgetter("seconds")
@@ -70,6 +72,8 @@ class Course:
             if isinstance(granted, Grant):
                 return self._go(choice, granted, "first")
             rests.append(granted)
+        if not rests:
+            return Rest(NOBODY_SECONDS, "nobody is left who may be asked")
         if full := [rest for rest in rests if rest.is_full]:
             return full[0]
         each = sorted(zip(rests, self._choices, strict=True), key=lambda pair: pair[0].seconds)
@@ -102,6 +106,20 @@ class Course:
                 return self._go(choice, granted, "hedge")
             self._give_back(granted, now)
         return None
+
+    def resume(self, broken: Try, catalog: Catalog, now: float) -> Try | None:
+        """Who may go on in place of `broken`: another offer, in a voice of the same family."""
+        for choice in self._untried():
+            if catalog.akin(broken.choice.voice, choice.voice):
+                granted = self._grant(choice, now)
+                if isinstance(granted, Grant):
+                    return self._go(choice, granted, "resume")
+        return None
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is somebody who was not asked yet."""
+        return any(self._untried())
 
     def unused(self, found: Try, now: float) -> None:
         """It is not made after all."""

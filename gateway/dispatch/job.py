@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 import providers
 from gateway.audio.formats import Sound
+from gateway.dispatch.admission import Admission
+from gateway.dispatch.sentences import sentences
 from gateway.kept.clips import Clips
 from gateway.metering.journal import Journal
 from gateway.metering.operations import Claim, Opening
 from gateway.metering.writer import Writer
+from gateway.routing.allowance import Allowance
 from gateway.routing.plan import Plan
 from gateway.routing.standings import Standings
-from gateway.settings import Deadlines
+from gateway.settings import Deadlines, Load
 from gateway.tracing import Trace
 
 
@@ -27,8 +30,8 @@ class Job:
     """The audio that the client wants."""
     options: Mapping[str, Mapping[str, object]]
     """Extra body fields for one provider, by its name."""
-    providers: Mapping[str, providers.Provider]
-    """The catalogue's rows as they were when the plan was made."""
+    catalog: providers.Catalog
+    """As it was when the plan was made."""
     trace: Trace
     began: float
     planned: float
@@ -39,6 +42,16 @@ class Job:
     is_downgraded: bool = False
     claim: Claim | None = None
     """Its Idempotency-Key. What is spoken under one is kept, and carried on to its end."""
+    hedge: bool = False
+    """Whether another offer may be asked, too, when the first is late."""
+    in_sentences: bool = False
+    """Whether it is said sentence by sentence, so that another offer can go on where one breaks."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The text as it is said, call by call."""
+        text = self.speech.text
+        return tuple(sentences(text)) if self.in_sentences else (text,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +64,11 @@ class Tools:
     writer: Writer
     journal: Journal
     standings: Standings
+    retries: Allowance
+    hedges: Allowance
+    admission: Admission
     deadlines: Deadlines
+    load: Load
     codecs: Executor
     """Threads for encoding and decoding."""
     kept: Clips

@@ -152,6 +152,12 @@ class Outlet:
             self.on_abandon()
 
 
+def expire(limit: asyncio.Timeout) -> None:
+    """Let it fire now; it may have fired already, with its task yet to hear of it."""
+    if not limit.expired():
+        limit.reschedule(asyncio.get_running_loop().time())
+
+
 def _wake(waiter: asyncio.Future[None] | None) -> None:
     if waiter is not None and not waiter.done():
         waiter.set_result(None)

@@ -3,15 +3,17 @@
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
-from dataclasses import replace
+from collections.abc import Coroutine, Sequence
+from functools import partial
 
 from gateway.dispatch.attempts import Attempts
-from gateway.dispatch.costs import flags_of
+from gateway.dispatch.closing import attributes_of, closing_of, elapsed_ms, settled
+from gateway.dispatch.course import Try
+from gateway.dispatch.delivery import Delivery
 from gateway.dispatch.job import Job, Tools
-from gateway.dispatch.outlet import Abandoned, Head, Outlet
+from gateway.dispatch.outlet import Abandoned, Head, Outlet, expire
 from gateway.dispatch.replay import read_out
-from gateway.dispatch.reports import intent_of
+from gateway.dispatch.start import Start
 from gateway.errors import (
     ClientLeft,
     Draining,
@@ -24,8 +26,8 @@ from gateway.errors import (
 )
 from gateway.kept.clips import Draft
 from gateway.kept.folder import Clip
-from gateway.metering.operations import Closing, Hold, Record, Resolve
-from gateway.tracing import Attributes, Step
+from gateway.metering.operations import Closing, Record, Resolve
+from gateway.tracing import Step
 
 RECORD_TRIES = 20
 RECORD_PAUSE_SECONDS = 0.5
@@ -65,17 +67,11 @@ class Supervisor:
 
     async def refuse(self, job: Job, error: GatewayError) -> None:
         """Write down a request whose plan has no choice; nothing was held."""
-        closing = Closing(
-            status="voided",
-            http_status=error.status,
-            error_type=error.error_type,
-            duration_ms=_ms(job),
-        )
+        closing = Closing("voided", error.status, elapsed_ms(job), error.error_type)
         try:
             await self._tools.writer.submit(Record(job.opening, closing))
         finally:
-            steps = [Step("plan", job.began, job.planned)]
-            job.trace.end(steps, _attributes(job, closing), error.error_type)
+            self._traced(job, closing)
 
     async def drain(self, seconds: float) -> None:
         """Let what runs come to its end, for `seconds` at most; then break off and settle it."""
@@ -99,60 +95,85 @@ class Supervisor:
             await asyncio.wait(self._running, timeout=seconds)
 
     async def _supervise(self, job: Job, outlet: Outlet) -> None:
-        steps = [Step("plan", job.began, job.planned)]
         try:
-            job = await self._hold(job)
+            start = await self._admitted(job, outlet)
+        except GatewayError as error:
+            outlet.close(error)  # at once, and not after it is written down: many may be shed
+            await self._refused(job, outlet, error)
+            return
+        try:
+            await self._speak(start, outlet)
+        finally:
+            self._tools.admission.leave()
+
+    async def _admitted(self, job: Job, outlet: Outlet) -> Start:
+        """Wait for a place, and for an offer that may be asked."""
+        now = time.monotonic()
+        self._tools.retries.asked(now)
+        self._tools.hedges.asked(now)
+        start = Start(job, self._tools)
+        wait = (job.first_audio_by - job.began) * self._tools.load.wait_share
+        try:
+            async with asyncio.timeout(None) as limit:
+                outlet.on_abandon = partial(expire, limit)
+                await self._tools.admission.enter(job.opening.key_hash, now + wait, start.first)
+        except TimeoutError:
+            start.give_up()
+            raise self._left() from None
+        finally:
+            outlet.on_abandon = None
+        start.admitted_at = time.monotonic()
+        return start
+
+    async def _speak(self, start: Start, outlet: Outlet) -> None:
+        """Hold, speak, settle."""
+        try:
+            await self._hold(start)
         except Replay as replay:
+            start.give_up()
             outlet.close(replay)  # what answers it has its record already
             return
         except GatewayError as error:
-            await self._refused(job, outlet, error, steps)
+            start.give_up()
+            await self._refused(start.job, outlet, error)
             return
-        held_at, most = time.monotonic(), job.plan.hold_nano
-        steps.append(Step("hold", job.planned, held_at, {"voxroute.hold_nano_usd": most}))
-        attempts = Attempts(job, outlet, self._tools, (held_at, most))
-        failure = await self._run(attempts, outlet)
-        closing = _closing(job, attempts, outlet, failure)
+        job, held_at = start.job, time.monotonic()
+        delivery = Delivery(job, outlet, self._tools, start.admitted_at, held_at)
+        attempts = Attempts(job, delivery, self._tools, start.course)
+        failure = await self._run(attempts, start.attempt, outlet)
+        closing = closing_of(job, attempts, outlet, failure)
         if outlet.draft is not None:
             await _keep(outlet.draft, whole=attempts.whole and closing.status == "settled")
         settling = time.monotonic()
         await self._settle(job, closing)
-        settled = time.monotonic()
-        attributes = {
-            "voxroute.status": closing.status,
-            "voxroute.cost_nano_usd": closing.cost_nano,
-        }
-        steps += [*attempts.steps, Step("settle", settling, settled, attributes)]
-        job.trace.end(steps, _attributes(job, closing), closing.error_type)
+        self._traced(job, closing, [*start.steps(held_at), *attempts.steps()], settling)
 
-    async def _hold(self, job: Job) -> Job:
-        """Set aside what the plan may cost; the job as its budgets let it be done."""
+    def _traced(
+        self, job: Job, closing: Closing, steps: Sequence[Step] = (), settling: float | None = None
+    ) -> None:
+        told = [Step("plan", job.began, job.planned), *steps]
+        if settling is not None:
+            told.append(Step("settle", settling, time.monotonic(), settled(closing)))
+        job.trace.end(told, attributes_of(job, closing), closing.error_type)
+
+    async def _hold(self, start: Start) -> None:
+        """Set aside what the plan may cost, as its budgets let it be done."""
         if self._tools.journal.is_full:
             raise MeteringUnavailable("too many requests wait to be settled", retry_after=5)
         while True:
-            hold = Hold(
-                job.opening,
-                job.plan.hold_nano,
-                intent_of(job.plan.choices[0], 1),
-                job.claim,
-                may_downgrade=job.cheaper is not None,
-            )
             try:
-                await self._tools.writer.submit(hold)
+                await self._tools.writer.submit(start.hold())
             except SoftLimit:
-                assert job.cheaper is not None  # noqa: S101  # only then is it asked for
-                job = job.cheaper
-            except OfferRefused:
-                if len(job.plan.choices) == 1:
-                    raise
-                job = replace(job, plan=replace(job.plan, choices=job.plan.choices[1:]))
+                start.downgrade()
+            except OfferRefused as error:
+                start.pass_over(error)
             else:
-                return job
+                return
 
-    async def _run(self, attempts: Attempts, outlet: Outlet) -> GatewayError | None:
+    async def _run(self, attempts: Attempts, first: Try, outlet: Outlet) -> GatewayError | None:
         """Speak, and wait for the client to have it all; how it failed, if it did."""
         try:
-            await attempts.run()
+            await attempts.run(first)
         except Abandoned:
             failure = self._left()
         except GatewayError as error:
@@ -173,11 +194,9 @@ class Supervisor:
             return Draining("the gateway stopped in the middle of this request", retry_after=5)
         return ClientLeft("the client left")
 
-    async def _refused(
-        self, job: Job, outlet: Outlet, error: GatewayError, steps: list[Step]
-    ) -> None:
+    async def _refused(self, job: Job, outlet: Outlet, error: GatewayError) -> None:
         """Nothing was held: write that down, then tell; a database that is away is told at once."""
-        closing = Closing("voided", error.status, _ms(job), error.error_type)
+        closing = Closing("voided", error.status, elapsed_ms(job), error.error_type)
         if isinstance(error, MeteringUnavailable):
             outlet.close(error)
             if isinstance(error, InDoubt):
@@ -185,7 +204,7 @@ class Supervisor:
         else:
             await self._record(job, closing)
             outlet.close(error)
-        job.trace.end(steps, _attributes(job, closing), error.error_type)
+        self._traced(job, closing)
 
     async def _settle(self, job: Job, closing: Closing) -> None:
         """Write the end down; where the database is away, in the journal, which is replayed."""
@@ -216,54 +235,3 @@ async def _keep(draft: Draft, *, whole: bool) -> None:
         await draft.keep()
     else:
         draft.drop()
-
-
-def _closing(job: Job, attempts: Attempts, outlet: Outlet, error: GatewayError | None) -> Closing:
-    """Who pays (design.md section 10): in full once audio has left, unless we broke the clip."""
-    pays = outlet.delivered and (error is None or isinstance(error, ClientLeft))
-    choice, cost = attempts.choice, attempts.cost()
-    last = attempts.results[-1] if attempts.results else None
-    return Closing(
-        status="settled" if pays else "voided",
-        http_status=error.status if error else 200,
-        error_type=error.error_type if error else None,
-        duration_ms=_ms(job),
-        model=choice.offer.model if choice else None,
-        provider=choice.offer.provider if choice else None,
-        voice=choice.voice if choice else None,
-        upstream_id=last.upstream_id if last else None,
-        cost_nano=(cost.nano or 0) if pays else 0,
-        charged_characters=job.opening.characters if pays else 0,
-        audio_ms=round(attempts.seconds * 1000),
-        first_audio_ms=attempts.first_audio_ms,
-        cancelled=isinstance(error, ClientLeft),
-        attempts=tuple(attempts.results),
-        flags=flags_of(cost) + (("downgraded",) if job.is_downgraded else ()),
-    )
-
-
-def _attributes(job: Job, closing: Closing) -> Attributes:
-    """The request span's attributes; GenAI names where the convention has one."""
-    return {
-        "gen_ai.operation.name": "text_to_speech",
-        "gen_ai.output.type": "speech",
-        "gen_ai.request.model": job.opening.requested_model,
-        "gen_ai.response.model": closing.model,
-        "gen_ai.response.id": job.opening.id,
-        "gen_ai.provider.name": closing.provider,
-        "http.request.method": "POST",
-        "http.response.status_code": closing.http_status,
-        "voxroute.voice": closing.voice,
-        "voxroute.format": job.opening.format,
-        "voxroute.characters": job.opening.characters,
-        "voxroute.cost_nano_usd": closing.cost_nano,
-        "voxroute.audio_ms": closing.audio_ms,
-        "voxroute.attempts": len(closing.attempts),
-        "voxroute.outcome": closing.status,
-        "error.type": closing.error_type,
-    }
-
-
-def _ms(job: Job) -> int:
-    """How long the request has taken so far."""
-    return round((time.monotonic() - job.began) * 1000)
