@@ -22,8 +22,8 @@ Flag = Literal[
 ]
 """What is remarkable about a generation; `cut`: its clip broke after audio had gone out."""
 Kind = Literal["first", "repeat", "credential", "fallback", "hedge", "resume"]
-"""Why an attempt is made: it is the first, the same again, the same with another credential, another
-offer, another offer beside the one that is late, another offer for the rest of a broken clip."""
+"""Why an attempt is made: it is the first, the same again, the same with another credential,
+another offer, another offer beside the one that is late, another for the rest of a broken clip."""
 ELSEWHERE: frozenset[Kind] = frozenset({"fallback", "resume"})
 """Those that somebody else was asked in because of a failure: what `fallbacks` counts."""
 
