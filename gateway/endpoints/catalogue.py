@@ -1,27 +1,27 @@
 """`/models`, `/audio/models`, `/audio/voices`: what is offered, for clients that look first."""
 
-from decimal import Decimal
+import time
 from typing import Annotated, Any
 
 from litestar import Request, get
 from litestar.params import Parameter
 
+from gateway.endpoints.offers import ARCHITECTURE, endpoints, pricing
 from gateway.endpoints.paths import both
 from gateway.endpoints.state import Gateway, Routes, gateway_of
 from gateway.errors import ModelNotFound
 from gateway.metering.prices import dearness, upper_bound
 from gateway.metering.spoken import longest_ms
 from gateway.routing.tasks import TASK_PREFIX, resolve
-from providers import Catalog, Offer, Price
+from providers import Catalog, Offer
 
 Plain = Request[Any, Any, Any]
-PICO = 10**12
 SINGULAR = ("/v1/model/", "/api/v1/model/")
 # Offers priced in different units are compared by what a page of text may cost at most.
 PAGE = "e" * 1800
 PAGE_MS = longest_ms(PAGE)
-# What OpenRouter's own lists say where a price depends or is not known; "0" would mean free.
-NOT_KNOWN = "-1"
+# A model's name may hold slashes, so no route can tell it from what stands behind it.
+ENDPOINTS = "/endpoints"
 
 
 @get(both("/models"))
@@ -41,9 +41,14 @@ async def models(
 
 @get([*both("/models/{name:path}"), *both("/model/{name:path}")])
 async def model(request: Plain, name: str) -> dict[str, Any]:
-    """One model, task or alias, with its slash encoded or not; the singular path wraps it."""
+    """One model, task or alias, with its slash encoded or not; the singular path wraps it.
+
+    With `/endpoints` behind it: its offers, and how each one does.
+    """
     gateway = await _looking(request)
     name = name.strip("/")
+    if name.endswith(ENDPOINTS) and name not in gateway.routes.catalog.models:
+        return {"data": _endpoints(gateway, name.removesuffix(ENDPOINTS))}
     offers = _offers(gateway.routes, name)
     if not offers:
         raise ModelNotFound(f"no provider can be asked for model {name[:100]!r}", param="model")
@@ -103,24 +108,19 @@ def _speaking(routes: Routes) -> dict[str, list[Offer]]:
 
 def _offers(routes: Routes, name: str) -> list[Offer]:
     """The offers that a request for `name` may come to; ModelNotFound for a name of nothing."""
-    wanted = resolve((name,), routes.aliases, routes.tasks, routes.catalog)
     askable = _askable(routes.catalog)
-    return [offer for known in wanted.models for offer in askable.get(known, ())]
+    return [offer for known in _meant(routes, name) for offer in askable.get(known, ())]
 
 
-def pricing(price: Price) -> dict[str, str]:
-    """USD per unit of what goes in and what comes out; `per` names the unit."""
-    if price.per == "unknown":
-        return {"per": price.per, "prompt": NOT_KNOWN, "completion": NOT_KNOWN}
-    into, out, request = price.rate, 0, 0
-    if price.per == "token":
-        into, out = price.input_rate, price.output_rate
-    elif price.per == "second":
-        into, out = 0, price.rate
-    elif price.per == "run":
-        into, request = 0, price.rate
-    amounts = {"prompt": into, "completion": out, "request": request}
-    return {"per": price.per} | {name: f"{Decimal(n) / PICO:f}" for name, n in amounts.items()}
+def _endpoints(gateway: Gateway, name: str) -> dict[str, Any]:
+    catalog = gateway.routes.catalog
+    offers = [offer for known in _meant(gateway.routes, name) for offer in catalog.models[known]]
+    return endpoints(name, offers, catalog, gateway.standings, time.monotonic())
+
+
+def _meant(routes: Routes, name: str) -> tuple[str, ...]:
+    """The models that a name stands for."""
+    return resolve((name,), routes.aliases, routes.tasks, routes.catalog).models
 
 
 def _model(name: str, offers: list[Offer]) -> dict[str, Any]:
@@ -138,13 +138,7 @@ def _model(name: str, offers: list[Offer]) -> dict[str, Any]:
         "name": name,
         "description": "",
         "context_length": longest,
-        "architecture": {
-            "modality": "text->speech",
-            "input_modalities": ["text"],
-            "output_modalities": ["speech"],
-            "tokenizer": None,
-            "instruct_type": None,
-        },
+        "architecture": ARCHITECTURE,
         "pricing": pricing(price),
         "top_provider": {
             "is_moderated": False,

@@ -1,7 +1,6 @@
 """`GET /generation`, `/generations`: the record of each request, in OpenRouter's shape and ours."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -9,6 +8,7 @@ from litestar import Request, get
 from litestar.params import QueryParameter
 from sqlalchemy import RowMapping
 
+from gateway.endpoints.amounts import iso
 from gateway.endpoints.paths import both
 from gateway.endpoints.state import gateway_of
 from gateway.errors import InvalidRequest, NotFound
@@ -65,7 +65,7 @@ def record(row: RowMapping, attempts: Sequence[RowMapping]) -> dict[str, Any]:
         "request_id": row["request_id"],
         "upstream_id": row["upstream_id"],
         "api_type": "tts",
-        "created_at": datetime.fromtimestamp(row["created_ms"] / 1000, UTC).isoformat(),
+        "created_at": iso(row["created_ms"]),
         "model": row["model"] or row["requested_model"],
         "provider_name": row["provider"],
         "data_region": "global",
@@ -85,7 +85,7 @@ def record(row: RowMapping, attempts: Sequence[RowMapping]) -> dict[str, Any]:
         "usage": charged,
         "total_cost": charged,
         "upstream_inference_cost": None if owed is None else owed / NANO_PER_USD,
-        "provider_responses": [_response(each) for each in attempts],
+        "provider_responses": [_response(each, row["created_ms"]) for each in attempts],
     }
     ours = {
         "status": row["status"],
@@ -100,6 +100,7 @@ def record(row: RowMapping, attempts: Sequence[RowMapping]) -> dict[str, Any]:
         "held": usd(row["hold_nano"]) if row["status"] == "held" else "0",
         "liability": None if owed is None else usd(owed),
         "audio_seconds": row["audio_ms"] / 1000,
+        "cut_at_seconds": row["audio_ms"] / 1000 if "cut" in flags else None,
         "voice": row["voice"],
         "format": row["format"],
         "requested_model": row["requested_model"],
@@ -115,7 +116,8 @@ def record(row: RowMapping, attempts: Sequence[RowMapping]) -> dict[str, Any]:
     return told | ours
 
 
-def _response(attempt: RowMapping) -> dict[str, Any]:
+def _response(attempt: RowMapping, created_ms: int) -> dict[str, Any]:
+    """An attempt; `credential` is the name of the variable that holds the key, never the key."""
     return {
         "provider_name": attempt["provider"],
         "model_permaslug": attempt["model"],
@@ -124,7 +126,13 @@ def _response(attempt: RowMapping) -> dict[str, Any]:
         "first_audio_ms": attempt["first_audio_ms"],
         "error_type": attempt["error_type"],
         "outcome": attempt["outcome"],
+        "kind": attempt["kind"],
+        "credential": attempt["credential"],
         "voice": attempt["voice"],
+        "from_character": attempt["from_character"],
+        "audio_seconds": attempt["audio_ms"] / 1000,
+        "started_at": iso(attempt["started_ms"]),
+        "started_after_ms": max(0, attempt["started_ms"] - created_ms),
         "id": attempt["upstream_id"] or "",
         "is_byok": False,
         "bound": None if attempt["bound_nano"] is None else usd(attempt["bound_nano"]),

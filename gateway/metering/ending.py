@@ -1,12 +1,13 @@
 """Ending: a hold becomes what was really used; what was lost stays counted until it is known."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 
 from gateway.errors import GatewayError, Unauthenticated
 from gateway.metering.balances import Change
 from gateway.metering.books import Books
 from gateway.metering.operations import (
+    ELSEWHERE,
     AttemptResult,
     Judge,
     Lose,
@@ -23,7 +24,7 @@ LOST = "lost"
 _opening = attrgetter(*OPENING)
 _closing = attrgetter(*CLOSING)
 _result = attrgetter(*ENDED)
-_UNREPORTED = (None,) * (len(ENDED) - 2)
+_UNREPORTED = tuple(0 if name == "audio_ms" else None for name in ENDED[2:])
 Use = tuple[int, int, int, int, int, int, int, int]
 
 
@@ -41,7 +42,8 @@ def resolve(books: Books, operation: Resolve) -> bool:
     _flag(held, (*closing.flags, *late, *over))
     held.status, held.error_type = closing.status, closing.error_type
     held.model, held.provider = closing.model, closing.provider
-    held.audio_ms, held.fallbacks = closing.audio_ms, max(0, len(closing.attempts) - 1)
+    held.audio_ms = closing.audio_ms
+    held.fallbacks = _fallbacks(books.attempts.get(held.id, {}), closing.attempts)
     row = (*_closing(closing), held.liability_nano, held.fallbacks, held.flags, held.id)
     books.closed.append(row)
     _roll(books, held, before)
@@ -184,6 +186,12 @@ def _is_spoken(owed: int, outcome: str) -> bool:
 
 
 # What is counted.
+
+
+def _fallbacks(attempts: Mapping[int, Attempt], results: Sequence[AttemptResult]) -> int:
+    """How many of the attempts that were made went to somebody else."""
+    made = (attempts.get(result.seq) for result in results)
+    return sum(each is not None and each.kind in ELSEWHERE for each in made)
 
 
 def _flag(held: Generation, flags: Iterable[str]) -> None:

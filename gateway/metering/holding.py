@@ -100,6 +100,9 @@ def _intend(books: Books, generation_id: str, intent: Intent, nano: int, charact
             intent.started_ms,
             intent.nano,
             intent.price,
+            intent.kind,
+            intent.credential,
+            intent.from_character,
         )
     )
     books.enter(generation_id, "charge", "hold", intent.seq, nano, characters)
@@ -160,7 +163,7 @@ def extend(books: Books, operation: Extend) -> GatewayError | bool:
     held.hold_nano += operation.more_nano
     books.extended.append((held.hold_nano, held.id))
     books.attempts.setdefault(held.id, {})[intent.seq] = Attempt(
-        held.id, intent.seq, intent.provider, "intent", intent.nano, 0
+        held.id, intent.seq, intent.provider, "intent", intent.nano, 0, intent.kind
     )
     _intend(books, held.id, intent, operation.more_nano, 0)
     return True

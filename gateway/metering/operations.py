@@ -8,13 +8,24 @@ from gateway.metering.scopes import Period
 Status = Literal["settled", "voided"]
 Outcome = Literal["done", "failed", "abandoned"]
 Flag = Literal[
-    "over_hold", "drift", "late", "recovered", "unpriced", "malformed_bill", "downgraded"
+    "over_hold",
+    "drift",
+    "late",
+    "recovered",
+    "unpriced",
+    "malformed_bill",
+    "downgraded",
+    "capped",
+    "hedged",
+    "resumed",
+    "cut",
 ]
-
-
+"""What is remarkable about a generation; `cut`: its clip broke after audio had gone out."""
 Kind = Literal["first", "repeat", "credential", "fallback", "hedge", "resume"]
-"""Why an attempt is made: it is the first, the same again, the same with another credential, another
-offer, another offer beside the one that is late, another offer for the rest of a broken clip."""
+"""Why an attempt is made: it is the first, the same again, the same with another credential,
+another offer, another offer beside the one that is late, another for the rest of a broken clip."""
+ELSEWHERE: frozenset[Kind] = frozenset({"fallback", "resume"})
+"""Those that somebody else was asked in because of a failure: what `fallbacks` counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,8 @@ class AttemptResult:
     error_type: str | None = None
     upstream_id: str | None = None
     billed_units: int | None = None
+    audio_ms: int = 0
+    """How much of its audio the client was given."""
 
 
 @dataclass(frozen=True, slots=True)

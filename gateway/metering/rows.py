@@ -63,6 +63,7 @@ class Attempt:
     outcome: str
     bound_nano: int | None
     liability_nano: int
+    kind: str
 
 
 @dataclass(slots=True)

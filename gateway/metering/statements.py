@@ -50,6 +50,9 @@ INTENT = (
     "started_ms",
     "bound_nano",
     "price",
+    "kind",
+    "credential",
+    "from_character",
 )
 ENDED = AttemptResult.__slots__[1:]  # all but seq; outcome and liability come first
 COUNTERS = (
@@ -256,7 +259,7 @@ GENERATION = (
     "cache_hit",
     "flags",
 )
-ATTEMPT = ("generation_id", "seq", "provider", "outcome", "bound_nano", "liability_nano")
+ATTEMPT = ("generation_id", "seq", "provider", "outcome", "bound_nano", "liability_nano", "kind")
 KEY = ("hash", "project", "disabled", "expires_ms", "deleted_ms")
 
 

@@ -84,6 +84,21 @@ attempt = Table(
     Column("provider", String(64), nullable=False),
     Column("model", String(200), nullable=False),
     Column("voice", String(200), nullable=False),
+    Column(
+        "kind",
+        String(10),
+        nullable=False,
+        server_default="first",
+        comment="why it was made: first repeat credential fallback hedge resume",
+    ),
+    Column("credential", Text, comment="the variable that holds the key it was made with"),
+    Column(
+        "from_character",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="where in the text it began",
+    ),
     Column("started_ms", BigInteger, nullable=False),
     Column("bound_nano", BigInteger, comment="the most it can cost; null: its price is not known"),
     Column("price", String(40), comment="the version of the price that it was made at"),
@@ -95,6 +110,13 @@ attempt = Table(
     Column("upstream_id", String(200)),
     Column("billed_units", BigInteger, comment="the provider's own count, when it gives one"),
     Column("liability_nano", BigInteger, nullable=False),
+    Column(
+        "audio_ms",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="how much of its audio the client was given",
+    ),
 )
 
 # Nothing here is ever changed; a correction is a further row of kind adjust.

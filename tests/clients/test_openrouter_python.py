@@ -238,6 +238,41 @@ def test_a_price_that_nobody_knows_is_not_told_as_nothing(sdk: OpenRouter) -> No
     assert (pricing.prompt, pricing.completion, pricing.request) == ("-1", "-1", None)
 
 
+def test_a_models_endpoints_tell_who_has_it_at_what_price_and_how_it_does(
+    sdk: OpenRouter,
+) -> None:
+    sdk.tts.create_speech(input=FOX, model="test/kept", response_format="mp3").read()
+    told = sdk.endpoints.list(author="test", slug="kept").data
+    assert (told.id, told.architecture.output_modalities) == ("test/kept", ["speech"])
+    [only] = told.endpoints
+    assert (only.tag, only.status, only.pricing.prompt) == ("kept", 0, "0.000015")
+    assert only.latency_last_30m is not None
+    assert 0 < only.latency_last_30m.p50 <= only.latency_last_30m.p99
+    assert only.throughput_last_30m is not None
+    assert only.uptime_last_5m == only.uptime_last_1d == 100
+    assert only.perf_last_30m_by_workload is not None
+    assert only.perf_last_30m_by_workload.tts is not None
+    assert only.perf_last_30m_by_workload.tts.request_count
+
+
+@pytest.mark.parametrize(
+    ("author", "slug"), [("local", "espeak-ng"), ("off", "model"), ("task", "default")]
+)
+def test_every_kind_of_name_has_endpoints_that_the_sdk_understands(
+    sdk: OpenRouter, author: str, slug: str
+) -> None:
+    told = sdk.endpoints.list(author=author, slug=slug).data
+    assert told.id == f"{author}/{slug}"
+    assert all(each.context_length > 0 for each in told.endpoints)
+    statuses = {each.status for each in told.endpoints}
+    assert statuses <= ({-1} if author == "off" else {0, -1})
+
+
+def test_an_unknown_model_has_no_endpoints(sdk: OpenRouter) -> None:
+    with pytest.raises(errors.NotFoundResponseError, match="no/such"):
+        sdk.endpoints.list(author="no", slug="such")
+
+
 def test_an_unknown_model_is_not_found(sdk: OpenRouter) -> None:
     with pytest.raises(errors.NotFoundResponseError, match="no/such") as caught:
         sdk.models.get(author="no", slug="such")

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
+from typing import get_args
 
 from sqlalchemy import Engine, update
 
@@ -19,6 +20,7 @@ from gateway.metering.operations import (
     Hold,
     Intent,
     Judge,
+    Kind,
     Lose,
     Opening,
     Operation,
@@ -113,7 +115,9 @@ class Life:
         )
 
     def _intent(self, seq: int) -> Intent:
-        return Intent(seq, self.random.choice("pq"), "m", "v", 1, self.random.choice([None, 90]))
+        provider, bound = self.random.choice("pq"), self.random.choice([None, 90])
+        kind: Kind = "first" if seq == 1 else self.random.choice(get_args(Kind)[1:])
+        return Intent(seq, provider, "m", "v", 1, bound, kind=kind, credential="A_KEY")
 
     def _closing(self, attempts: int) -> Closing:
         pays = self.random.random() < 0.6

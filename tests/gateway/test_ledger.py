@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from gateway.metering.operations import (
     Extend,
     Hold,
     Intent,
+    Kind,
     Opening,
     Record,
     Resolve,
@@ -125,6 +126,25 @@ async def test_a_hold_sets_aside_and_a_settle_posts(ledger: Ledger) -> None:
         ("liability", "hold"): 700,
         ("liability", "settle"): 450,
     }
+
+
+async def test_only_attempts_that_went_elsewhere_count_as_fallbacks(ledger: Ledger) -> None:
+    """A repeat, another credential and a hedge are none, and one that was never made is none."""
+    await ledger.make_key(None)
+    held = await ledger.hold(10)
+    kinds: list[Kind] = ["repeat", "fallback", "credential", "hedge", "resume", "fallback"]
+    for seq, kind in enumerate(kinds, 2):
+        assert await ledger.writer.submit(
+            Extend(held, 0, replace(intent(seq, 10), kind=kind, from_character=seq))
+        )
+    made = tuple(AttemptResult(seq, "failed", 0, 5, audio_ms=seq) for seq in range(1, 7))
+    assert await ledger.end(held, Closing("voided", 502, 5, "provider_error", attempts=made))
+    with ledger.engine.connect() as connection:
+        assert connection.execute(select(generation.c.fallbacks)).scalars().all() == [2]
+        told = select(attempt.c.kind, attempt.c.from_character, attempt.c.audio_ms)
+        rows = [tuple(row) for row in connection.execute(told.order_by(attempt.c.seq))]
+    heard = [0, *range(2, 8)], [*range(1, 7), 0]
+    assert rows == list(zip(["first", *kinds], *heard, strict=True))
 
 
 async def test_a_void_gives_everything_back(ledger: Ledger) -> None:

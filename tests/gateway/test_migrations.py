@@ -9,7 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
 
 from gateway.access.callers import Callers
 from gateway.access.keys import new_key
@@ -61,6 +61,27 @@ def test_an_empty_database_is_refused_where_migrating_is_not_wanted(settings: Se
     assert before == after
 
 
+def test_attempts_from_before_0003_tell_whether_somebody_else_was_asked(
+    settings: Settings,
+) -> None:
+    with open_writing(database_url(settings.database.url), checkpoints=True).begin() as connection:
+        former = config()
+        former.attributes["connection"] = connection
+        command.upgrade(former, "0002")
+        _insert(connection, [row for row in _of_0001("h") if row[0] != "balance"])
+        asked = enumerate(("p", "p", "q", "q"), 1)
+        _insert(connection, [("attempt", _ATTEMPT | {"seq": n, "provider": p}) for n, p in asked])
+    migrate(settings)
+    with open_writing(database_url(settings.database.url), checkpoints=True).begin() as connection:
+        told = connection.execute(text("SELECT kind, audio_ms FROM attempt ORDER BY seq")).all()
+    assert [tuple(row) for row in told] == [
+        ("first", 0),
+        ("repeat", 0),
+        ("fallback", 0),
+        ("repeat", 0),
+    ]
+
+
 async def test_keys_from_before_0002_still_let_their_owners_in(settings: Settings) -> None:
     key, url = new_key(), database_url(settings.database.url)
     hash_ = hashlib.sha256(key.encode()).hexdigest()
@@ -68,10 +89,7 @@ async def test_keys_from_before_0002_still_let_their_owners_in(settings: Setting
         first = config()
         first.attributes["connection"] = connection
         command.upgrade(first, "0001")
-        for table, row in _of_0001(hash_):
-            names = ", ".join(f'"{name}"' for name in row)
-            values = ", ".join(f":{name}" for name in row)
-            connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), row)  # noqa: S608  # our own names
+        _insert(connection, _of_0001(hash_))
     assert migrate(settings)[0] == "0001"
     reading = open_reading(url)
     caller = await Callers(reading, read_pepper(settings)).accept(f"Bearer {key}", "speak")
@@ -86,6 +104,23 @@ async def test_keys_from_before_0002_still_let_their_owners_in(settings: Setting
     assert (whole.balance.held_nano, whole.balance.requests) == (0, 1)
     assert record is not None
     assert (record[0]["cost_nano"], record[0]["project"]) == (5000, "default")
+
+
+_ATTEMPT = {
+    "generation_id": "gen-tts-1-a",
+    "model": "m",
+    "voice": "v",
+    "started_ms": 1,
+    "outcome": "failed",
+    "liability_nano": 0,
+}
+
+
+def _insert(connection: Connection, rows: list[tuple[str, dict[str, object]]]) -> None:
+    for table, row in rows:
+        names = ", ".join(f'"{name}"' for name in row)
+        values = ", ".join(f":{name}" for name in row)
+        connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), row)  # noqa: S608  # our own names
 
 
 def _of_0001(hash_: str) -> list[tuple[str, dict[str, object]]]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.endpoints.catalogue import pricing
+from gateway.endpoints.offers import pricing
 from providers import Price
 
 
