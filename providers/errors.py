@@ -3,16 +3,17 @@
 ProviderError
 ├── Unreachable        nothing was sent: DNS, connect, TLS, no free connection
 ├── TimedOut           sent, and no answer (or no next byte) in time; 408
-├── Overloaded         409, 5xx, no readable answer: its trouble, not ours; may say how long to wait
+├── Overloaded         409, 425, 5xx, no readable answer: its trouble; may say how long to wait
 ├── RateLimited        429: this credential must pause
 ├── QuotaExhausted     402, or money trouble told by body: this credential is empty
 ├── CredentialRefused  401, 403: never shown as the client's own 401
-├── NotOffered         404: the model or voice is gone there
-├── Refused            400, 413, 422: it does not take this input
+├── NotOffered         404, moved for good: the model or voice is gone there
+├── Refused            400, 413, 422, other redirects: it does not take this input
 ├── NotAudio           2xx without real audio: empty, HTML, JSON, another format
 └── BrokenOff          the audio stopped before its end
 
-The default is that a repeat is pointless. Statuses: reference table "Status -> action".
+A code in the body that says more than its status counts instead of it, and JSON under 2xx that
+tells an error counts as that error. The default is that a repeat is pointless.
 """
 
 from typing import ClassVar, Literal

@@ -5,8 +5,6 @@ import contextlib
 import re
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
 import aiohttp
@@ -16,40 +14,24 @@ from httpx_aiohttp import AiohttpTransport
 
 from providers.errors import (
     BrokenOff,
-    CredentialRefused,
     NotAudio,
     NotOffered,
     Overloaded,
     ProviderError,
-    QuotaExhausted,
-    RateLimited,
     Refused,
     TimedOut,
     Unreachable,
 )
+from providers.refusals import inside, refusal
 
 USER_AGENT = "voxroute/0.1"
-LONGEST_WAIT = 120.0
 READ_SECONDS = 15.0
 LARGEST_ERROR_BODY = 64 * 1024
 ERROR_BODY_SECONDS = 1.0
 LONGEST_ID = 200
+_MOVED = {301, 308}
 
-_BY_STATUS: dict[int, type[ProviderError]] = {
-    400: Refused,
-    401: CredentialRefused,
-    402: QuotaExhausted,
-    403: CredentialRefused,
-    404: NotOffered,
-    408: TimedOut,
-    409: Overloaded,
-    413: Refused,
-    415: Refused,
-    422: Refused,
-    429: RateLimited,
-}
-# Money trouble that arrives under another status (OpenAI 429, ElevenLabs 401).
-_MONEY_CODES = {"insufficient_quota", "quota_exceeded", "credit_balance_exhausted"}
+_JSON = {"application/json", "application/problem+json"}
 _WORDS = {
     "text/html": "HTML",
     "application/json": "JSON",
@@ -71,30 +53,34 @@ _HEADERS = {
     "content-type": "application/json",
     "user-agent": USER_AGENT,
 }
-_EXTENSIONS = {"timeout": httpx.Timeout(connect=3, read=READ_SECONDS, write=10, pool=2).as_dict()}
 _url = lru_cache(maxsize=1024)(httpx.URL)
 _UNSAID = {"", "application/octet-stream", "binary/octet-stream", "audio/*"}
 
 
-Client = AiohttpTransport
-
-
-def open_client(*, connections: int = 1000) -> Client:
-    """One per process: httpx's transport itself, without the layers that speech has no use for.
+class Client(AiohttpTransport):
+    """httpx's transport itself, without the layers that speech has no use for.
 
     It follows no redirects, keeps no cookies, reads no proxies from the environment, and inflates
     nothing. httpx.AsyncClient around it costs a third more for each request.
     """
-    context = ssl.create_default_context()
 
-    def session() -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=30, ssl=context),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-        )
+    def __init__(self, connections: int, read_seconds: float) -> None:
+        context = ssl.create_default_context()
 
-    return AiohttpTransport(verify=context, trust_env=False, client=session)
+        def session() -> aiohttp.ClientSession:
+            connector = aiohttp.TCPConnector(limit=connections, keepalive_timeout=30, ssl=context)
+            return aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+            )
+
+        super().__init__(verify=context, trust_env=False, client=session)
+        timeout = httpx.Timeout(connect=3, read=read_seconds, write=10, pool=2)
+        self.extensions = {"timeout": timeout.as_dict()}
+
+
+def open_client(*, connections: int = 1000, read_seconds: float = READ_SECONDS) -> Client:
+    """One per process; `read_seconds`: for how long a provider may be silent."""
+    return Client(connections, read_seconds)
 
 
 @contextlib.asynccontextmanager
@@ -110,7 +96,7 @@ async def exchange(
         _url(url),
         content=msgspec.json.encode(body),
         headers={**_HEADERS, **headers},
-        extensions=_EXTENSIONS,
+        extensions=client.extensions,
     )
     response: httpx.Response | None = None
     try:
@@ -128,17 +114,18 @@ async def exchange(
 
 
 async def chunks(response: httpx.Response) -> AsyncIterator[bytes]:
-    """The answer's body as it comes; TimedOut when nothing comes for READ_SECONDS.
+    """The answer's body as it comes; TimedOut when nothing comes for as long as a read may take.
 
     The transport's own clock stops at a malformed chunk, and its reader then waits for ever.
     """
     loop = asyncio.get_running_loop()
+    read_seconds = response.request.extensions["timeout"]["read"]
     try:
-        async with asyncio.timeout(READ_SECONDS) as silence:
+        async with asyncio.timeout(read_seconds) as silence:
             async for piece in response.aiter_raw():
                 silence.reschedule(None)  # while the piece is used, nobody waits for the provider
                 yield piece
-                silence.reschedule(loop.time() + READ_SECONDS)
+                silence.reschedule(loop.time() + read_seconds)
     except TimeoutError:
         raise TimedOut("silent in the middle of the audio") from None
 
@@ -150,11 +137,18 @@ def upstream_id(response: httpx.Response) -> str | None:
     return name if name.isascii() and name.isprintable() and 0 < len(name) <= LONGEST_ID else None
 
 
-def check_content_type(response: httpx.Response, wanted: str) -> int | None:
-    """Refuse an answer that plainly is not `wanted`; give the sample rate (Hz) if it names one."""
+async def check_content_type(response: httpx.Response, wanted: str) -> int | None:
+    """Refuse an answer that plainly is not `wanted`; give the sample rate (Hz) if it names one.
+
+    An error that came as JSON under 2xx counts as what it says.
+    """
     kind, _, parameters = response.headers.get("content-type", "").partition(";")
     kind = kind.strip().lower()
     if kind not in _UNSAID and kind not in _SPELLINGS[wanted]:
+        if kind in _JSON:
+            body = await _beginning(response)
+            if error := inside(response.status_code, response.headers, body):
+                raise error
         seen = _WORDS.get(kind) or next(
             (name for name, spellings in _SPELLINGS.items() if kind in spellings),
             "another content type",
@@ -166,14 +160,11 @@ def check_content_type(response: httpx.Response, wanted: str) -> int | None:
 
 async def _failure(response: httpx.Response) -> ProviderError:
     status = response.status_code
+    if status in _MOVED:
+        return NotOffered("it has moved, and redirects are not followed", status=status)
     if response.is_redirect:
         return Refused("a redirect, which is not followed", status=status)
-    code = _error_code(await _beginning(response))
-    wait = _wait(response.headers)
-    if code in _MONEY_CODES:
-        return QuotaExhausted("out of credit", status=status, code=code, wait=wait)
-    error = _BY_STATUS.get(status, Overloaded if status >= 500 else Refused)  # noqa: PLR2004
-    return error(f"status {status}", status=status, code=code, wait=wait)
+    return refusal(status, response.headers, await _beginning(response))
 
 
 async def _beginning(response: httpx.Response) -> bytes:
@@ -188,54 +179,6 @@ async def _beginning(response: httpx.Response) -> bytes:
     return body
 
 
-def _error_code(body: bytes) -> str | None:
-    """The provider's own code out of the shapes in use: {"error": {...}} and {"detail": ...}.
-
-    Only what is a single word counts: a sentence may hold the key or the text that was sent.
-    """
-    try:
-        answer = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    if not isinstance(answer, dict):
-        return None
-    inner = answer.get("error") or answer.get("detail") or answer
-    named = (
-        [inner.get(name) for name in ("code", "status", "type")]
-        if isinstance(inner, dict)
-        else [inner]
-    )
-    words = (str(each) for each in named if isinstance(each, str | int) and each)
-    return next((word for word in words if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", word)), None)
-
-
-def _wait(headers: httpx.Headers) -> float | None:
-    """Retry-After as seconds, date or milliseconds; dates are read against the answer's own."""
-    milliseconds = _number(headers.get("retry-after-ms", ""))
-    if milliseconds is not None:
-        return min(milliseconds / 1000, LONGEST_WAIT)
-    after = headers.get("retry-after")
-    if not after:
-        return None
-    seconds = _number(after)
-    if seconds is None:
-        moment, now = _date(after), _date(headers.get("date", "")) or datetime.now(UTC)
-        seconds = (moment - now).total_seconds() if moment else None
-    return None if seconds is None else min(max(seconds, 0.0), LONGEST_WAIT)
-
-
-def _number(text: str) -> float | None:
-    return float(text) if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text.strip()) else None
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 def _translated(error: Exception, *, answered: bool) -> ProviderError:
     if answered:
         if isinstance(error, httpx.TimeoutException):
@@ -245,9 +188,17 @@ def _translated(error: Exception, *, answered: bool) -> ProviderError:
     # request had already gone out.
     cause = error.__cause__
     if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-        return Unreachable("could not be reached")
+        return Unreachable(_why_unreachable(cause))
     if isinstance(cause, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError):
         return Overloaded("hung up without an answer")
     if isinstance(error, httpx.TimeoutException):
         return TimedOut("no answer in time")
     return Overloaded("no readable answer")
+
+
+def _why_unreachable(cause: Exception) -> str:
+    if isinstance(cause, aiohttp.ClientSSLError):
+        return "no TLS connection that can be trusted"
+    if isinstance(cause, aiohttp.ClientConnectorDNSError):
+        return "its name leads nowhere"
+    return "could not be reached"

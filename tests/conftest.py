@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from hypothesis import Phase, settings
 
-from tests.doubles.catalogue import catalogue
+from tests.doubles.catalogue import STEADY, catalogue
 from tests.doubles.running import Running, running
 from tests.doubles.upstream import Upstream
 
@@ -83,6 +83,7 @@ def gateway(
         GATEWAY_CATALOG=str(extra),
         GATEWAY_DEADLINES_ATTEMPT_SECONDS="3",
         TEST_SECRET_KEY=CANARY,
+        **STEADY,
     ) as started:
         yield started
 

@@ -23,7 +23,7 @@ async def speak(
         bill = read_bill(response.headers, provider)
         yield Receipt(
             upstream_id=upstream_id(response),
-            sample_rate=check_content_type(response, speech.format),
+            sample_rate=await check_content_type(response, speech.format),
             billed_units=bill.units,
             billed_nano=bill.nano,
             billed_malformed=bill.malformed,

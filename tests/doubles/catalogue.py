@@ -5,6 +5,20 @@ from tests.doubles.upstream import BEHAVIOURS, Upstream
 SIX = '{ mp3 = "mp3", opus = "opus", aac = "aac", flac = "flac", wav = "wav", pcm = "pcm" }'
 SOURCE = 'source = "test", as_of = "2026-11-22"'
 
+STEADY = {
+    "GATEWAY_DEFAULTS_POLICY": "price",
+    "GATEWAY_RESILIENCE_BREAKER_FAILURES": "1000000",
+    "GATEWAY_RESILIENCE_RETRY_SHARE": "1",
+    "GATEWAY_RESILIENCE_EXPLORE_SHARE": "0",
+}
+"""Variables of a gateway whose requests do not learn from each other's failures."""
+GATED = {"bad-key", "forbidden", "cut-error", "stalling-error", "throttled-400", "busy-429"}
+GATED |= {"no-credit", "no-credit-401", "no-credit-402", "no-credit-words", "json-quota"}
+GATED |= {"too-many", "too-many-silent", "too-many-ms", "too-many-date", "too-many-date-dated"}
+GATED |= {"too-many-date-skewed", "too-many-past", "too-many-absurd", "json-status", "json-key"}
+GATED |= {"overloaded", "overloaded-529", "json-code"}
+"""Behaviours after which a credential or a provider is left alone for a while."""
+
 BILL = 'billed_units_header = "x-units"\nbilled_usd_header = "x-usd"'
 
 
@@ -36,18 +50,32 @@ def provider(name: str, address: str, *offers: str, key: str | None = None) -> s
     return "\n".join([*head, "", *offers, ""])
 
 
+def firsts(behaviour: str) -> dict[str, str]:
+    """Family of models -> the provider at which it meets the behaviour.
+
+    Where failing closes a provider to all of its models, each family has one of its own.
+    """
+    gated = behaviour in GATED
+    return {
+        "test": behaviour,
+        "pair": f"{behaviour}-pair" if gated else behaviour,
+        "again": f"{behaviour}-again" if gated else behaviour,
+    }
+
+
 def catalogue(upstream: Upstream) -> str:
     """For each behaviour B: `test/B` at provider `B` alone, and `pair/B` at `B` and then `second`.
 
-    Also `only/FORMAT` at providers that speak one format, `off/model` whose key is not set, and
-    `test/unpriced` whose price nobody knows.
+    `again/B` is for who asks often, and leaves it closed. Providers of GATED behaviours are one
+    for each family. Also `only/FORMAT` at providers that speak one format, `off/model` whose key
+    is not set, and `test/unpriced` whose price nobody knows.
     """
-    rows = [
-        provider(
-            name, upstream.address(name), offer(f"test/{name}", "15"), offer(f"pair/{name}", "15")
-        )
-        for name in BEHAVIOURS
-    ]
+    rows: list[str] = []
+    for name in BEHAVIOURS:
+        offers: dict[str, list[str]] = {}
+        for family, whom in firsts(name).items():
+            offers.setdefault(whom, []).append(offer(f"{family}/{name}", "15"))
+        rows += [provider(whom, upstream.address(name), *has) for whom, has in offers.items()]
     second = [offer(f"pair/{name}", "30") for name in (*BEHAVIOURS, "refused")]
     short = offer("test/short", "15", "max_characters = 20")
     rows.append(provider("second", upstream.address("chunked"), *second, short))
