@@ -5,6 +5,9 @@ from typing import ClassVar
 
 import msgspec
 
+SOON_SECONDS = 10.0
+"""A client may be sent to wait for so long and to ask again by itself."""
+
 
 class GatewayError(Exception):
     """A request that ends without speech. Subclasses are the rows of the table error -> HTTP."""
@@ -12,7 +15,7 @@ class GatewayError(Exception):
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
     error_type: ClassVar[str] = "server"
-    should_retry: ClassVar[bool | None] = None
+    should_retry: bool | None = None
     """Sent as x-should-retry where a repeat is pointless (False) or wanted (True)."""
 
     def __init__(
@@ -211,6 +214,11 @@ class NoProvider(Unavailable):
 
 class Resting(Unavailable):
     """Every offer that could say it is left alone for now."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message, retry_after=retry_after)
+        # A client's library waits without a word; whoever waits longer should know of it.
+        self.should_retry = retry_after <= SOON_SECONDS
 
 
 class Busy(Unavailable):
