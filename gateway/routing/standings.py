@@ -1,47 +1,24 @@
 """Standings: what this process lately saw of each offer. Live memory, shared with nobody (D16)."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from operator import attrgetter
 from random import Random
 
+from gateway.routing.breakers import Breaker, Pass, Way
+from gateway.routing.crowds import Crowd
+from gateway.routing.rests import Rest, Rests, Whom
+from gateway.routing.windows import Ending, Percentiles, Standing, Window
 from gateway.settings import Load, Resilience
-from providers import Credential, Offer, Provider, ProviderError
+from providers import Credential, Offer, Provider
 
+__all__ = ["Ending", "Grant", "Percentiles", "Rest", "Standing", "Standings"]
 
-@dataclass(frozen=True, slots=True)
-class Percentiles:
-    """Of what was seen in the last 30 minutes."""
-
-    p50: float
-    p75: float
-    p90: float
-    p95: float
-    p99: float
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """One offer's recent past, as it is told and decided by."""
-
-    attempts: int = 0
-    """In the last 30 minutes; those that we broke off ourselves do not count."""
-    first_audio_ms: Percentiles | None = None
-    real_time_factor: Percentiles | None = None
-    """Seconds of work per second of audio."""
-    failures: Mapping[str, int] = field(default_factory=dict)
-    """By class (`ProviderError.kind`), in the last 30 minutes."""
-    availability: float = 1.0
-    """Share of attempts that went well, 0 to 1; the past fades with a half-life of 30 s."""
-    uptime_5m: float | None = None
-    """Per cent of attempts that went well, rate limits and our own faults aside; None: no attempt."""
-    uptime_30m: float | None = None
-    uptime_1d: float | None = None
-    in_flight: int = 0
-
-    @property
-    def is_cold(self) -> bool:
-        """Whether too little is known to go by."""
-        return self.first_audio_ms is None
+_UNKNOWN = Standing()
+_ANY: tuple[None] = (None,)
+"""What a provider that wants no credential is asked with."""
+_seconds = attrgetter("seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +35,13 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
-    """Why an offer may not be asked now, and for how long."""
+class _Place:
+    """What a grant took; it keeps the grant alive, so that no other has its identity."""
 
-    seconds: float
-    reason: str
-    is_full: bool = False
-    """Whether it only has enough to do; a place may come free at any moment."""
-    is_broken: bool = False
-    """Whether a breaker keeps it, which gives way where nobody else is left."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How an attempt ended: in an error, or heard; with neither, we broke it off ourselves."""
-
-    error: ProviderError | None = None
-    first_audio_ms: float | None = None
-    real_time_factor: float | None = None
+    grant: Grant
+    whom: Whom
+    came: Pass
+    since: float
 
 
 class Standings:
@@ -89,14 +55,33 @@ class Standings:
     ) -> None:
         self._rules, self._load = rules, load
         self._random = random or Random()  # noqa: S311  # jitter keeps no secret
+        self._windows: dict[str, Window] = {}
+        self._crowds: dict[str, Crowd] = {}
+        self._breakers: dict[tuple[str, str], Breaker] = {}
+        """By offer and credential."""
+        self._rests = Rests()
+        self._turns: dict[str, int] = {}
+        """By provider: which of its credentials is next."""
+        self._places: dict[int, _Place] = {}
+        """By the grant's identity, for two grants may be alike."""
 
     def of(self, offer: str, now: float) -> Standing:
-        """What is known of it."""
-        return Standing()
+        """What is known of it; of a known offer up to a second ago, but for what is in flight."""
+        window, crowd = self._windows.get(offer), self._crowds.get(offer)
+        standing = window.standing(now) if window else _UNKNOWN
+        in_flight = crowd.in_flight if crowd else 0
+        return replace(standing, in_flight=in_flight) if in_flight else standing
 
     def resting(self, provider: Provider, offer: Offer, voice: str, now: float) -> Rest | None:
         """Why it could not be asked now; nothing is taken."""
-        return None
+        rests = []
+        for credential in provider.credentials or _ANY:
+            whom = _whom(offer, voice, credential)
+            rest = self._rests.of(whom, now) or self._breaker(whom).rest(now)
+            if rest is None:
+                return self._crowd(offer).rest()
+            rests.append(rest)
+        return _shortest(rests)
 
     def grant(
         self, provider: Provider, offer: Offer, voice: str, now: float, *, desperate: bool = False
@@ -105,8 +90,69 @@ class Standings:
 
         desperate: nobody else is left, so a breaker lets one request a second through.
         """
-        credential = provider.credentials[0] if provider.credentials else None
-        return Grant(provider.name, offer.name, voice, credential)
+        rests = []
+        for need, credential in product((False, True)[: 1 + desperate], self._in_turn(provider)):
+            whom = _whom(offer, voice, credential)
+            way = self._rests.of(whom, now) or self._breaker(whom).way(now, desperate=need)
+            if isinstance(way, Rest):
+                rests.append(way)
+            elif full := self._crowd(offer).rest():
+                return full
+            else:
+                self._next_turn(provider, credential)
+                return self._go(whom, credential, way, now)
+        return _shortest(rests)
 
     def ended(self, grant: Grant, ending: Ending, now: float) -> None:
-        """Give the place back, and remember."""
+        """Give the place back, and remember; a grant ends once."""
+        place = self._places.pop(id(grant), None)
+        if place is None:
+            return
+        whom, error = place.whom, ending.error
+        heard = ending.first_audio_ms is not None
+        self._windows.setdefault(whom.offer, Window()).saw(ending, now)
+        self._crowds[whom.offer].left(error, now, heard=heard)
+        self._breaker(whom).back(place.came, now, well=ending.went_well)
+        if error is not None:
+            self._rests.failed(whom, error, place.since, now)
+        elif heard:
+            self._rests.heard(whom, place.since)
+
+    def _go(self, whom: Whom, credential: Credential | None, way: Way, now: float) -> Grant:
+        grant = Grant(whom.provider, whom.offer, whom.voice, credential, way == "probe")
+        came = self._breaker(whom).go(way, now)
+        self._crowds[whom.offer].joined()
+        self._places[id(grant)] = _Place(grant, whom, came, now)
+        return grant
+
+    def _in_turn(self, provider: Provider) -> Iterator[Credential | None]:
+        each = provider.credentials or _ANY
+        first = self._turns.get(provider.name, 0) % len(each)
+        yield from each[first:]
+        yield from each[:first]
+
+    def _next_turn(self, provider: Provider, used: Credential | None) -> None:
+        self._turns[provider.name] = (provider.credentials or _ANY).index(used) + 1
+
+    def _breaker(self, whom: Whom) -> Breaker:
+        name = (whom.offer, whom.variable)
+        if name not in self._breakers:
+            self._breakers[name] = Breaker(self._rules, self._random)
+        return self._breakers[name]
+
+    def _crowd(self, offer: Offer) -> Crowd:
+        if offer.name not in self._crowds:
+            self._crowds[offer.name] = Crowd(self._load.offer_concurrent)
+        return self._crowds[offer.name]
+
+
+def _whom(offer: Offer, voice: str, credential: Credential | None) -> Whom:
+    variable = credential.variable if credential is not None else ""
+    return Whom(offer.provider, offer.name, voice, variable)
+
+
+def _shortest(rests: list[Rest]) -> Rest:
+    """Of all credentials'; broken where any is, for then that one's breaker may give way."""
+    shortest = min(rests, key=_seconds)
+    is_broken = any(rest.is_broken for rest in rests)
+    return shortest if shortest.is_broken is is_broken else replace(shortest, is_broken=is_broken)
