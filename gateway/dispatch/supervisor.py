@@ -136,6 +136,7 @@ class Supervisor:
                 intent_of(job.plan.choices[0], 1),
                 job.claim,
                 may_downgrade=job.cheaper is not None,
+                downgrade_at=job.plan.downgrade_at,
             )
             try:
                 await self._tools.writer.submit(hold)

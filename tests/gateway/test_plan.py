@@ -13,9 +13,9 @@ from gateway.errors import (
     InvalidRequest,
     NoProvider,
 )
-from gateway.routing.plan import explain
 from gateway.routing.policies import Policy
 from gateway.routing.preferences import PriceCap
+from gateway.routing.refusals import explain
 from providers import Catalog, Offer, Price, Sampling, Speech
 from tests.doubles.offers import SPEECH, catalog, left_out, offer, order, plan
 
@@ -52,11 +52,11 @@ def test_offers_of_an_earlier_model_go_first_whatever_they_cost() -> None:
             [],
             {"cheap": "ignore", "middle": "only", "dear": "only"},
         ),
-        ({"allow_fallbacks": False}, ["cheap"], {}),
+        ({"allow_fallbacks": False}, ["cheap"], {"middle": "fallbacks", "dear": "fallbacks"}),
         (
             {"allow_fallbacks": False, "order": ("dear", "middle")},
             ["dear"],
-            {"cheap": "order"},
+            {"cheap": "order", "middle": "fallbacks"},
         ),
         (
             {"allow_fallbacks": False, "order": ("nobody",)},
