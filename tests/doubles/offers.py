@@ -44,9 +44,7 @@ def seen(first_audio_ms: float, factor: float = 0.5, availability: float = 1.0) 
     return Standing(9, even(first_audio_ms), even(factor), availability=availability)
 
 
-def moment(
-    standings: Standings | None = None, seed: int = 0, explore_share: float = 0.0
-) -> Moment:
+def moment(standings: Standings | None = None, seed: int = 0, explore_share: float = 0.0) -> Moment:
     return Moment(standings or Known(), 100.0, Random(seed), explore_share)
 
 
