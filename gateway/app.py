@@ -22,6 +22,7 @@ from gateway.endpoints import (
     generations,
     health,
     keys,
+    planning,
     projects,
     speech,
     spending,
@@ -37,7 +38,7 @@ from gateway.metering.recovery import Recovery
 from gateway.metering.writer import Writer
 from gateway.routing.policies import Policy
 from gateway.routing.standings import Standings
-from gateway.routing.tasks import read_tasks
+from gateway.routing.taskfile import read_tasks
 from gateway.settings import Settings, SettingsError, read_settings
 from gateway.tracing import Tracing
 
@@ -71,6 +72,7 @@ def create_app(
 
     api: list[ControllerRouterHandler] = [
         speech.speak,
+        planning.plan,
         usage.usage,
         spending.credits_,
         spending.activity,
@@ -118,7 +120,7 @@ def read_routes(
     """Read and check catalogue, tasks and aliases; nothing half-read ever comes back."""
     wires = frozenset(providers.WIRES)
     catalog = providers.read_catalog(settings.catalog_files, environ, wires, addresses)
-    tasks = read_tasks(settings.config / "tasks.toml", catalog)
+    tasks = read_tasks(settings.config / "tasks.toml", catalog, settings.aliases)
     for alias, target in settings.aliases.items():
         known = target in settings.aliases or target in catalog.models
         if not known and target.removeprefix("task/") not in tasks:
@@ -160,6 +162,7 @@ async def running(
         deadlines=settings.deadlines,
         default_policy=settings.defaults.policy,  # type: ignore[arg-type]  # create_app checked it
         public_catalogue=settings.server.public_catalogue or _is_loopback(settings.server.host),
+        explore_share=settings.resilience.explore_share,
     )
     try:
         await recovery.start()

@@ -59,7 +59,7 @@ class Attempt:
         """Seconds spent on a client that was slow to take its audio."""
         self._calls: list[Call] = []
         self._most_seconds = most_seconds("".join(parts), job.speech.speed)
-        self.started = self.ended = time.monotonic()
+        self.started = self.ended = self._taken_at = time.monotonic()
         self.opened_at: float | None = None
         self.error: ProviderError | None = None
         self.whole = False
@@ -144,15 +144,16 @@ class Attempt:
         self._begun += 1
 
     async def _give(self, chunk: bytes) -> None:
+        came, before = time.monotonic(), self._meter.seconds
         self._meter.feed(chunk)
         self._bytes += len(chunk)
-        came = time.monotonic()
         if self._meter.seconds > self._most_seconds or self._bytes > most_bytes(self._most_seconds):
             raise BrokenOff("more audio than the text can take")
-        if self._pace.fed(came - self.started - self._waited, self._meter.seconds):
+        if self._pace.fed(came - self._taken_at, self._meter.seconds - before):
             raise TimedOut("slower than half of real time")
         await self._delivery.put(chunk)
-        self._waited += time.monotonic() - came
+        self._taken_at = time.monotonic()
+        self._waited += self._taken_at - came
 
     async def _as_wanted(self, audio: AsyncGenerator[bytes], heard: Heard) -> AsyncGenerator[bytes]:
         """The audio as the delivery wants it: untouched where it is that already."""

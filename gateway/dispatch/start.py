@@ -37,6 +37,7 @@ class Start:
             intent_of(self.attempt, 1),
             job.claim,
             may_downgrade=job.cheaper is not None,
+            downgrade_at=job.plan.downgrade_at,
         )
 
     @property
@@ -66,6 +67,10 @@ class Start:
         self.job = replace(self.job, plan=plan, opening=opening)
         if not plan.choices or isinstance(self.first(), Rest):
             raise refusal
+
+    def take_back(self, _: Try) -> None:
+        """Nobody waits for it any more."""
+        self.give_up()
 
     def give_up(self) -> None:
         """Nobody is asked after all."""

@@ -116,9 +116,9 @@ class Supervisor:
         try:
             async with asyncio.timeout(None) as limit:
                 outlet.on_abandon = partial(expire, limit)
-                await self._tools.admission.enter(job.opening.key_hash, now + wait, start.first)
+                key = job.opening.key_hash
+                await self._tools.admission.enter(key, now + wait, start.first, start.take_back)
         except TimeoutError:
-            start.give_up()
             raise self._left() from None
         finally:
             outlet.on_abandon = None

@@ -1,36 +1,40 @@
 """The speech body at the door: checked, and turned into the gateway's own terms."""
 
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from dataclasses import dataclass, replace
 from typing import get_args
 
 import msgspec
 
+from gateway.access.allowed import Allowed
 from gateway.endpoints.decoding import decode, wrong
+from gateway.endpoints.preferring import policy, preferences
 from gateway.endpoints.shapes import (
     TOLERATED,
     FormatMap,
     FormatName,
-    Money,
     ProviderBody,
     SampleRate,
     SpeechBody,
     VoiceId,
 )
+from gateway.routing.planning import Asked
 from gateway.routing.policies import POLICIES, Policy
-from gateway.routing.preferences import Preferences, PriceCap
+from gateway.routing.preferences import (
+    Continuity,
+    Partition,
+    Percentile,
+    Preferences,
+    VoiceSwitch,
+)
 from gateway.routing.tasks import TASK_PREFIX
 from providers import Sampling, Speech
 
-MOST_USD = 10**9
-FINEST_USD = 30
-"""How many decimals an amount of USD may have."""
 RATES_OF_OPUS = (8000, 12000, 16000, 24000, 48000)
 PCM_RATE = 24_000
 AUTO = "auto"
 _FORMATS, _RATES = ", ".join(get_args(FormatName)), ", ".join(map(str, get_args(SampleRate)))
+_POLICIES, _PERCENTILES = ", ".join(POLICIES), ", ".join(get_args(Percentile))
 _ALLOWED = {
     "response_format": f'{_FORMATS}, or {{"type": ..., "sample_rate": ...}}',
     "response_format.type": _FORMATS,
@@ -38,9 +42,14 @@ _ALLOWED = {
     "speed": "0.25 to 4.0",
     "stream_format": "audio, sse",
     "cache": "default, bypass, only",
-    "provider.sort": ", ".join(POLICIES),
+    "provider.sort": f'{_POLICIES}, or {{"by": ..., "partition": ...}}',
+    "provider.sort.by": _POLICIES,
+    "provider.sort.partition": ", ".join(get_args(Partition)),
+    "provider.preferred_max_latency": f"seconds, or a map of {_PERCENTILES}",
+    "provider.preferred_min_throughput": f"seconds of audio a second, or a map of {_PERCENTILES}",
     "provider.data_collection": "allow, deny",
-    "provider.voice_switch": "never, mapped, any",
+    "provider.voice_switch": ", ".join(get_args(VoiceSwitch)),
+    "provider.continuity": ", ".join(get_args(Continuity)),
     "input": "text, or a list of turns, each with a text",
     "voice": 'a name of at most 200 characters, or {"id": ...}',
 }
@@ -62,6 +71,11 @@ class Request:
     deadline_seconds: float | None
     user: str | None
     session_id: str | None
+
+    def asked(self, allowed: Allowed) -> Asked:
+        """What is to be planned, for a key that may use no more than is allowed."""
+        preferences = replace(self.preferences, allowed=allowed)
+        return Asked(self.names, self.speech, preferences, self.policy)
 
 
 def read_body(
@@ -107,8 +121,8 @@ def read_body(
                 max_tokens=body.max_tokens,
             ),
         ),
-        preferences=_preferences(provider),
-        policy=_policy(provider),
+        preferences=preferences(provider),
+        policy=policy(provider),
         sse=body.stream_format == "sse",
         deadline_seconds=body.deadline_ms / 1000 if body.deadline_ms else None,
         user=body.user,
@@ -167,55 +181,3 @@ def _check_text(text: str) -> None:
         raise wrong("input", "NUL characters (\\u0000) are not text")
     if not any(unicodedata.category(letter).startswith(_SPOKEN) for letter in text):
         raise wrong("input", "nothing in it can be spoken; give at least one letter or digit")
-
-
-def _preferences(provider: ProviderBody) -> Preferences:
-    return Preferences(
-        order=tuple(provider.order or ()),
-        only=tuple(provider.only or ()),
-        ignore=tuple(provider.ignore or ()),
-        allow_fallbacks=provider.allow_fallbacks is not False,
-        require_parameters=bool(provider.require_parameters),
-        refuse_data_collection=provider.data_collection == "deny" or bool(provider.zdr),
-        cap=_cap(provider.max_price),
-        voices=provider.voices or {},
-        voice_switch=provider.voice_switch or "mapped",
-        options=provider.options or {},
-    )
-
-
-def _policy(provider: ProviderBody) -> Policy | None:
-    if not isinstance(provider.sort, dict):
-        return provider.sort
-    try:
-        policy: Policy = msgspec.convert(provider.sort.get("by"), Policy)
-    except msgspec.ValidationError as error:
-        raise wrong("provider.sort.by", f"{error}; allowed: {', '.join(POLICIES)}") from None
-    return policy
-
-
-def _cap(price: Money | Mapping[str, Money | None] | None) -> PriceCap:
-    """USD per million characters; as a map, `request` bounds the whole request."""
-    if not isinstance(price, Mapping):
-        return PriceCap(usd_per_million_characters=_usd(price, "provider.max_price"))
-    if unknown := sorted(price.keys() - {"prompt", "request", "completion", "audio", "image"}):
-        named = f"provider.max_price.{unknown[0][:100]}"
-        raise wrong(named, "is unknown; `prompt` and `request` count")
-    return PriceCap(
-        usd_per_million_characters=_usd(price.get("prompt"), "provider.max_price.prompt"),
-        usd_per_request=_usd(price.get("request"), "provider.max_price.request"),
-    )
-
-
-def _usd(amount: Money | None, field: str) -> Decimal | None:
-    if amount is None:
-        return None
-    told = str(amount)[:40]
-    try:
-        usd = Decimal(str(amount))
-    except InvalidOperation:
-        raise wrong(field, f"{told!r} is not a decimal number of USD") from None
-    exponent = usd.as_tuple().exponent
-    if not isinstance(exponent, int) or exponent < -FINEST_USD or not 0 <= usd <= MOST_USD:
-        raise wrong(field, f"{told!r} is not an amount of USD from 0 to {MOST_USD}")
-    return usd

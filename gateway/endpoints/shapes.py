@@ -5,7 +5,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from gateway.routing import ranges
 from gateway.routing.policies import Policy
+from gateway.routing.preferences import Continuity, Partition, VoiceSwitch
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 VoiceName = Annotated[str, Meta(max_length=200)]
@@ -14,8 +16,8 @@ Text256 = Annotated[str, Meta(max_length=256)]
 FormatName = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 SampleRate = Literal[8000, 12000, 16000, 22050, 24000, 32000, 44100, 48000]
 Money = str | int | float
-MOST_SAMPLED = 2**31 - 1
-"""A provider's own JSON may have no room for more."""
+Slugs = list[Annotated[str, Meta(max_length=200)]]
+Above0 = Annotated[float, Meta(gt=0)]
 
 
 class FormatMap(msgspec.Struct, frozen=True):
@@ -36,7 +38,7 @@ class InputTurn(msgspec.Struct, frozen=True):
 
     text: str
     voice: VoiceName | None = None
-    instructions: Annotated[str, Meta(max_length=4096)] | None = None
+    instructions: ranges.Instructions | None = None
 
 
 class ContextTurn(msgspec.Struct, frozen=True):
@@ -48,28 +50,49 @@ class ContextTurn(msgspec.Struct, frozen=True):
     generation_id: str | None = None
 
 
+class SortMap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`provider.sort` as a map."""
+
+    by: Policy | None = None
+    partition: Partition | None = None
+
+
+class PercentileMap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A threshold for each percentile; all of them must hold."""
+
+    p50: Above0 | None = None
+    p75: Above0 | None = None
+    p90: Above0 | None = None
+    p95: Above0 | None = None
+    p99: Above0 | None = None
+
+
 class ProviderBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`provider`: whom to ask, and under which conditions."""
 
-    order: list[str] | None = None
-    only: list[str] | None = None
-    ignore: list[str] | None = None
+    order: Slugs | None = None
+    only: Slugs | None = None
+    ignore: Slugs | None = None
     allow_fallbacks: bool | None = None
-    sort: Policy | dict[str, Any] | None = None
+    sort: Policy | SortMap | None = None
     max_price: Money | dict[str, Money | None] | None = None
-    max_latency_ms: Annotated[float, Meta(gt=0)] | None = None
-    min_throughput: Annotated[float, Meta(gt=0)] | None = None
+    max_latency_ms: Above0 | None = None
+    """Median milliseconds to first audio."""
+    min_throughput: Above0 | None = None
+    """Median seconds of audio made in a second."""
+    preferred_max_latency: Above0 | PercentileMap | None = None
+    """The same in seconds, as OpenRouter has it."""
+    preferred_min_throughput: Above0 | PercentileMap | None = None
     require_parameters: bool | None = None
     data_collection: Literal["allow", "deny"] | None = None
     zdr: bool | None = None
     voices: dict[str, VoiceName] | None = None
-    voice_switch: Literal["never", "mapped", "any"] | None = None
+    voice_switch: VoiceSwitch | None = None
     hedge: bool | None = None
+    continuity: Continuity | None = None
     options: dict[str, dict[str, Any]] | None = None
     # OpenRouter's, for text; speech can do without them.
     enforce_distillable_text: bool | None = None
-    preferred_max_latency: float | dict[str, Any] | None = None
-    preferred_min_throughput: float | dict[str, Any] | None = None
     quantizations: list[str] | None = None
 
 
@@ -81,16 +104,16 @@ class SpeechBody(msgspec.Struct, frozen=True, kw_only=True):
     voice: VoiceName | VoiceId | None = None
     models: list[Name] | None = None
     response_format: FormatName | FormatMap | None = None
-    speed: Annotated[float, Meta(ge=0.25, le=4.0)] | None = None
-    instructions: Annotated[str, Meta(max_length=4096)] | None = None
+    speed: ranges.Speed | None = None
+    instructions: ranges.Instructions | None = None
     stream_format: Literal["audio", "sse"] | None = None
-    seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
-    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
-    top_k: Annotated[int, Meta(ge=0, le=MOST_SAMPLED)] | None = None
-    top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
-    min_p: Annotated[float, Meta(ge=0, le=1)] | None = None
-    repetition_penalty: Annotated[float, Meta(gt=0, le=2)] | None = None
-    max_tokens: Annotated[int, Meta(ge=1, le=MOST_SAMPLED)] | None = None
+    seed: ranges.Seed | None = None
+    temperature: ranges.Temperature | None = None
+    top_k: ranges.TopK | None = None
+    top_p: ranges.TopP | None = None
+    min_p: ranges.MinP | None = None
+    repetition_penalty: ranges.RepetitionPenalty | None = None
+    max_tokens: ranges.MaxTokens | None = None
     stop: str | list[str] | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
@@ -100,7 +123,7 @@ class SpeechBody(msgspec.Struct, frozen=True, kw_only=True):
     user: Text256 | None = None
     metadata: dict[str, Any] | None = None
     trace: dict[str, Any] | None = None
-    deadline_ms: Annotated[int, Meta(ge=1, le=600_000)] | None = None
+    deadline_ms: ranges.DeadlineMs | None = None
     cache: Literal["default", "bypass", "only"] | None = None
     provider: ProviderBody | None = None
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import msgspec
 from litestar import Request, post
 from litestar.types import ASGIApp
 
@@ -25,8 +24,10 @@ from gateway.endpoints.state import Gateway, gateway_of
 from gateway.errors import GatewayError, Replay
 from gateway.metering.claims import judged
 from gateway.metering.operations import Claim, Opening
-from gateway.routing.plan import Plan, explain, make_plan
-from gateway.routing.tasks import resolve
+from gateway.routing.plan import Plan
+from gateway.routing.planning import Planned, plan_request
+from gateway.routing.tasks import Task
+from gateway.routing.telling import told
 from gateway.tracing import Trace
 
 
@@ -90,47 +91,56 @@ def _planned(  # noqa: PLR0913, PLR0917  # all that a job is made of
     began: float,
 ) -> tuple[Job, GatewayError | None]:
     """The job, and why it cannot be done when its plan has no choice."""
-    routes = gateway.routes
-    catalog = routes.catalog
     trace = gateway.tracing.begin("POST /audio/speech", request.headers)
-    plan, error, cheaper = Plan((), (), "price"), None, None
-    speech, preferences = wanted.speech, replace(wanted.preferences, allowed=caller.allowed)
-    try:
-        asked = resolve(wanted.names, routes.aliases, routes.tasks, catalog)
-        speech, preferences = asked.applied(speech, preferences)
-        policy = wanted.policy or asked.policy or gateway.default_policy
-        plan = make_plan(catalog, asked, speech, preferences, policy, gateway.standings)
-        if not plan.choices:
-            error = explain(plan, speech)
-        if (less := asked.downgraded()) is not None:
-            cheaper = make_plan(catalog, less, speech, preferences, policy, gateway.standings)
-    except GatewayError as refused:
-        error = refused
-    deadlines = gateway.deadlines
-    first_audio_by = began + (wanted.deadline_seconds or deadlines.first_audio_seconds)
-    task = asked.task.name if error is None and asked.task else None
+    planned, error = _plan(gateway, caller, wanted)
+    plan, task, deadlines = planned.plan, planned.task, gateway.deadlines
+    opening = _opening(caller, wanted, plan, trace, request)
     job = Job(
-        opening=replace(_opening(caller, wanted, plan, trace, request), task=task),
+        opening=replace(opening, task=task.name if task and error is None else None),
         plan=plan,
-        speech=speech,
-        target=Sound(Format(speech.format), speech.sample_rate or PCM_RATE),
-        options=preferences.options,
-        providers=catalog.providers,
+        speech=planned.speech,
+        target=Sound(Format(planned.speech.format), planned.speech.sample_rate or PCM_RATE),
+        options=planned.preferences.options,
+        catalog=gateway.routes.catalog,
         trace=trace,
         began=began,
         planned=time.monotonic(),
-        first_audio_by=first_audio_by,
+        first_audio_by=began + _first_audio_seconds(gateway, wanted, task),
         ends_by=began + deadlines.clip_seconds,
+        is_downgraded=plan.downgraded is not None,
         claim=claim,
+        hedge=planned.preferences.hedge,
+        in_sentences=planned.preferences.continuity == "sentence",
     )
-    return _with_downgrade(job, cheaper), error
+    return _with_downgrade(job, planned.cheaper), error
+
+
+def _plan(
+    gateway: Gateway, caller: Caller, wanted: body.Request
+) -> tuple[Planned, GatewayError | None]:
+    """What there is to try; nothing, and why, where the request names what there is not."""
+    asked = wanted.asked(caller.allowed)
+    try:
+        planned = plan_request(asked, gateway.routes, gateway.default_policy, gateway.moment())
+    except GatewayError as error:
+        empty = Plan((), (), asked.policy or gateway.default_policy)
+        return Planned(empty, asked.speech, asked.preferences, None), error
+    return planned, planned.error
+
+
+def _first_audio_seconds(gateway: Gateway, wanted: body.Request, task: Task | None) -> float:
+    if wanted.deadline_seconds is not None:
+        return wanted.deadline_seconds
+    if task is not None and task.deadline_ms is not None:
+        return task.deadline_ms / 1000
+    return gateway.deadlines.first_audio_seconds
 
 
 def _with_downgrade(job: Job, cheaper: Plan | None) -> Job:
-    """The job, with what it becomes once a soft threshold is passed."""
-    if cheaper is None or not cheaper.choices:
+    """The job, with what it becomes once a budget is used so far."""
+    if cheaper is None:
         return job
-    opening = replace(job.opening, plan=_told(cheaper))
+    opening = replace(job.opening, plan=told(cheaper))
     return replace(job, cheaper=replace(job, opening=opening, plan=cheaper, is_downgraded=True))
 
 
@@ -153,40 +163,13 @@ def _opening(
         format=wanted.speech.format,
         streamed=wanted.sse,
         characters=len(wanted.speech.text),
-        plan=_told(plan),
+        plan=told(plan),
         user=wanted.user,
         session_id=wanted.session_id or _clean(headers, "x-session-id", 256),
         app=_clean(headers, "x-openrouter-title", 200) or _clean(headers, "x-title", 200),
         referer=_clean(headers, "http-referer", 500) or _clean(headers, "referer", 500),
         user_agent=_clean(headers, "user-agent", 300),
     )
-
-
-def _told(plan: Plan) -> str:
-    """The plan as its record keeps it."""
-    told = {
-        "policy": plan.policy,
-        "choices": [
-            {
-                "provider": choice.offer.provider,
-                "model": choice.offer.model,
-                "voice": choice.voice,
-                "format": choice.native_format,
-                "at_most_nano_usd": choice.bound_nano,
-            }
-            for choice in plan.choices
-        ],
-        "excluded": [
-            {
-                "provider": each.offer.provider,
-                "model": each.offer.model,
-                "reason": each.reason,
-                "detail": each.detail,
-            }
-            for each in plan.exclusions
-        ],
-    }
-    return msgspec.json.encode(told).decode()
 
 
 def _headers(job: Job) -> list[tuple[str, str]]:

@@ -1,7 +1,8 @@
 """What the endpoints work with: the joined parts of the gateway, as the app holds them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 from litestar import Request
@@ -12,21 +13,14 @@ from gateway.dispatch.supervisor import Supervisor
 from gateway.errors import Draining
 from gateway.kept.clips import Clips
 from gateway.metering.writer import Writer
+from gateway.routing.plan import Moment
+from gateway.routing.planning import Routes
 from gateway.routing.policies import Policy
 from gateway.routing.standings import Standings
-from gateway.routing.tasks import Task
 from gateway.settings import Deadlines
 from gateway.tracing import Tracing
-from providers import Catalog
 
-
-@dataclass(frozen=True, slots=True)
-class Routes:
-    """Everything that a reload replaces at once: who offers what, and under which names."""
-
-    catalog: Catalog
-    tasks: Mapping[str, Task]
-    aliases: Mapping[str, str]
+__all__ = ["Gateway", "Routes", "gateway_of"]
 
 
 @dataclass(slots=True)
@@ -45,11 +39,17 @@ class Gateway:
     deadlines: Deadlines
     default_policy: Policy
     public_catalogue: bool
+    explore_share: float
+    random: Random = field(default_factory=Random)
     draining: bool = False
 
     def refuse_while_draining(self) -> None:
         if self.draining:
             raise Draining("the gateway is about to stop", retry_after=5)
+
+    def moment(self) -> Moment:
+        """What a plan that is made now depends on."""
+        return Moment(self.standings, time.monotonic(), self.random, self.explore_share)
 
 
 def gateway_of(request: Request[Any, Any, Any]) -> Gateway:

@@ -9,6 +9,7 @@ from gateway.metering.scopes import GLOBAL, period_end
 
 RATE_PERIODS = {"minute", "hour"}
 STREAM_WAIT_SECONDS = 1.0
+THOUSANDTHS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Wish:
     streams: int = 1
     is_priced: bool = True
     may_downgrade: bool = False
+    downgrade_at: int | None = None
 
 
 @dataclass(slots=True)
@@ -166,7 +168,23 @@ def _soft_refusal(balance: Balance, budget: Budget, wish: Wish) -> GatewayError 
     passed = (nano is not None and balance.used_nano + wish.nano > nano) or (
         characters is not None and balance.used_characters + wish.characters > characters
     )
-    return SoftLimit(f"{_whose(balance)} is past its soft threshold") if passed else None
+    if passed:
+        return SoftLimit(f"{_whose(balance)} is past its soft threshold")
+    if _share_used(balance, wish):
+        return SoftLimit(f"{_whose(balance)} is past the share of its budget that the task may use")
+    return None
+
+
+def _share_used(balance: Balance, wish: Wish) -> bool:
+    """Whether more of a budget would be used than its first thousandths; a rate is no budget."""
+    at = wish.downgrade_at
+    if at is None or balance.period in RATE_PERIODS:
+        return False
+    nano, characters = balance.limit_nano, balance.limit_characters
+    return (nano is not None and (balance.used_nano + wish.nano) * THOUSANDTHS > nano * at) or (
+        characters is not None
+        and (balance.used_characters + wish.characters) * THOUSANDTHS > characters * at
+    )
 
 
 def _error(balance: Balance, told: str) -> GatewayError:

@@ -27,6 +27,7 @@ def hold(books: Books, operation: Hold) -> GatewayError | bool:
         opening.characters,
         is_priced=intent.nano is not None,
         may_downgrade=operation.may_downgrade,
+        downgrade_at=operation.downgrade_at,
     )
     refused = _set_aside(books, key.scopes, books.now_ms, wish, intent, opening.characters)
     if refused is not None:
@@ -66,9 +67,9 @@ def _set_aside(  # noqa: PLR0913, PLR0917  # what is held, where, and for whom
 ) -> GatewayError | None:
     """Hold on every scope, or on none: what the key may pay, and what the attempt may owe."""
     bound = intent.nano or 0
-    priced, downgrade = wish.is_priced, wish.may_downgrade
-    above = Wish(bound, wish.characters, wish.requests, wish.streams, priced, downgrade)
-    owed = Wish(bound, characters, 1, 1, priced, downgrade)
+    terms = (wish.is_priced, wish.may_downgrade, wish.downgrade_at)
+    above = Wish(bound, wish.characters, wish.requests, wish.streams, *terms)
+    owed = Wish(bound, characters, 1, 1, *terms)
     asked = [
         (balance, above if balance.scope == GLOBAL else wish)
         for balance in books.accounts(scopes, at_ms)

@@ -132,6 +132,8 @@ class Hold:
     claim: Claim | None = None
     may_downgrade: bool = False
     """Refuse with SoftLimit rather than pass a soft threshold: there is a cheaper plan."""
+    downgrade_at: int | None = None
+    """And rather than use more than so many thousandths of any budget."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """Policies: what "best" means, as pure sort keys over offers and their standings; least first."""
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -9,10 +8,13 @@ from gateway.metering.prices import dearness
 from gateway.routing.standings import Standing
 from providers import Offer
 
-Policy = Literal["price", "latency", "quality", "throughput", "availability"]
+Policy = Literal["balanced", "price", "latency", "quality", "throughput", "availability"]
 POLICIES: tuple[Policy, ...] = get_args(Policy)
 SUFFIXES: dict[str, Policy] = {"nitro": "throughput", "floor": "price"}
 """OpenRouter's model suffixes."""
+FASTEST_FIRST: tuple[Policy, ...] = ("latency", "throughput")
+"""Policies that go by what was seen, and so would never ask an offer that nobody has asked."""
+Key = tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,41 +25,70 @@ class Candidate:
     bound_nano: int | None
     """The most this text can cost there; None when its price is not known."""
     standing: Standing
+    lot: float = 1.0
+    """Its lot in the draw of `balanced`: exponential, of mean 1."""
 
 
-def _latency(candidate: Candidate) -> tuple[float, float]:
-    standing = candidate.standing
-    return (_seen(standing.first_audio_ms, standing), standing.real_time_factor or 0.0)
+def _latency(candidate: Candidate) -> Key:
+    first_audio, factor = candidate.standing.first_audio_ms, candidate.standing.real_time_factor
+    if first_audio is None:
+        return (1.0, *_price(candidate))
+    return (0.0, first_audio.p50, factor.p50 if factor else 0.0)
 
 
-def _throughput(candidate: Candidate) -> tuple[float, float]:
-    standing = candidate.standing
-    return (_seen(standing.real_time_factor, standing), standing.first_audio_ms or 0.0)
+def _throughput(candidate: Candidate) -> Key:
+    first_audio, factor = candidate.standing.first_audio_ms, candidate.standing.real_time_factor
+    if factor is None:
+        return (1.0, *_price(candidate))
+    return (0.0, factor.p50, first_audio.p50 if first_audio else 0.0)
 
 
-def _seen(value: float | None, standing: Standing) -> float:
-    """A stranger goes before the known ones once; then it is known, by its speed or its failure."""
-    if value is not None:
-        return value
-    return math.inf if standing.failures > standing.successes else 0.0
-
-
-def _price(candidate: Candidate) -> tuple[float, float]:
+def _price(candidate: Candidate) -> Key:
     return (dearness(candidate.bound_nano), -(candidate.offer.quality or 0.0))
 
 
-def _quality(candidate: Candidate) -> tuple[float, float]:
+def _quality(candidate: Candidate) -> Key:
     return (-(candidate.offer.quality or 0.0), dearness(candidate.bound_nano))
 
 
-def _availability(candidate: Candidate) -> tuple[float, float]:
-    return (-candidate.standing.availability(), dearness(candidate.bound_nano))
+def _availability(candidate: Candidate) -> Key:
+    return (-candidate.standing.availability, dearness(candidate.bound_nano))
 
 
-SORT_KEYS: dict[Policy, Callable[[Candidate], tuple[float, float]]] = {
+def _balanced(candidate: Candidate) -> Key:
+    """Lots divided by weights, least first, draw without replacement (Efraimidis, Spirakis)."""
+    return (_purse(candidate), candidate.lot / _weight(candidate))
+
+
+def _purse(candidate: Candidate) -> float:
+    """What costs nothing goes before what does, and that before what nobody knows."""
+    if candidate.bound_nano is None:
+        return 2.0
+    return 1.0 if candidate.bound_nano else 0.0
+
+
+def _weight(candidate: Candidate) -> float:
+    """The inverse square of what it may cost."""
+    return 1.0 / (candidate.bound_nano or 1) ** 2
+
+
+SORT_KEYS: dict[Policy, Callable[[Candidate], Key]] = {
+    "balanced": _balanced,
     "price": _price,
     "latency": _latency,
     "quality": _quality,
     "throughput": _throughput,
     "availability": _availability,
 }
+
+
+def shares(policy: Policy, equals: Sequence[Candidate]) -> list[float | None]:
+    """How often each of these, among which only the policy decides, goes first: 0 to 1.
+
+    None under a policy that draws no lots.
+    """
+    if policy != "balanced":
+        return [None] * len(equals)
+    first = min(map(_purse, equals), default=0.0)
+    weights = [_weight(each) if _purse(each) == first else 0.0 for each in equals]
+    return [weight / sum(weights) for weight in weights]

@@ -34,10 +34,21 @@ class PriceCap:
             caps.append(int(Fraction(self.usd_per_request) * NANO_PER_USD))
         return min(caps, default=None)
 
+    def lower(self, other: "PriceCap") -> "PriceCap":
+        """Whichever of the two caps is lower, of each kind."""
+        return PriceCap(
+            _lower(self.usd_per_million_characters, other.usd_per_million_characters),
+            _lower(self.usd_per_request, other.usd_per_request),
+        )
+
+
+def _lower(one: Decimal | None, other: Decimal | None) -> Decimal | None:
+    return min((each for each in (one, other) if each is not None), default=None)
+
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """The request's `provider` object, and what its key lets it have."""
+    """The request's `provider` object, and what its key lets it have. Names are in lower case."""
 
     order: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
@@ -48,6 +59,8 @@ class Preferences:
     cap: PriceCap = PriceCap()
     voices: Mapping[str, str] = field(default_factory=dict)
     """Provider -> the voice to use there."""
+    model_voices: Mapping[str, str] = field(default_factory=dict)
+    """Model -> the voice to use there, where its provider has none above: a task's own."""
     voice_switch: VoiceSwitch = "mapped"
     partition: Partition = "model"
     """Whether models are tried in their order, or offers are ranked across all of them."""
@@ -55,9 +68,13 @@ class Preferences:
     """Offers slower to first audio than any of these go last."""
     throughput: Mapping[Percentile, float] = field(default_factory=dict)
     """Offers that make less audio in a second, in seconds, than any of these go last."""
-    hedge: bool = False
-    """Whether a second offer may start when the first is late."""
+    hedge: bool | None = None
+    """Whether a second offer may start when the first is late; None: nobody has said so."""
     continuity: Continuity = "none"
     """Whether a clip that breaks is gone on with, from the next sentence, by another offer."""
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     allowed: Allowed = EVERYTHING
+
+    def voice_at(self, provider: str, model: str, otherwise: str) -> str:
+        """The voice that is asked of this offer; empty: its own choice."""
+        return self.voices.get(provider) or self.model_voices.get(model) or otherwise

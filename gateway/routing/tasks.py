@@ -1,23 +1,28 @@
-"""Tasks: named purposes, read from config/tasks.toml; how a model name becomes models to try."""
+"""Tasks: named purposes; and how the name in a request becomes models to try."""
 
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from decimal import Decimal
-from pathlib import Path
-from types import MappingProxyType
-from typing import Annotated
-
-import msgspec
-from msgspec import Meta
+from dataclasses import dataclass, field, replace
 
 from gateway.errors import ModelNotFound
 from gateway.routing.policies import SUFFIXES, Policy
 from gateway.routing.preferences import Preferences, PriceCap
-from gateway.settings import SettingsError
-from providers import Catalog, Speech
+from providers import Catalog, Sampling, Speech
 
 TASK_PREFIX = "task/"
+
+
+@dataclass(frozen=True, slots=True)
+class Downgrade:
+    """Whose models speak instead, and when; a budget's soft threshold always is a reason."""
+
+    models: tuple[str, ...]
+    """First choice first."""
+    over_price_cap: bool = False
+    """When the price cap leaves none of the task's own models."""
+    budget_used: int | None = None
+    """When so many thousandths of any budget would be used."""
+    first_audio_ms: float | None = None
+    """When the fastest of the task's offers that are well is slower, at its median."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +32,16 @@ class Task:
     name: str
     models: tuple[str, ...]
     policy: Policy | None = None
-    max_price: str | None = None
-    """USD per million characters."""
+    cap: PriceCap = field(default=PriceCap())
+    deadline_ms: int | None = None
     voice: str | None = None
-    downgrade: tuple[str, ...] = ()
-    """What speaks instead once a budget's soft threshold is passed, first choice first."""
+    voices: Mapping[str, str] = field(default_factory=dict)
+    """Model -> the voice to use there, in place of `voice`."""
+    speed: float | None = None
+    instructions: str | None = None
+    sampling: Sampling = field(default=Sampling())
+    hedge: bool | None = None
+    downgrade: Downgrade | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,61 +53,24 @@ class Wanted:
     policy: Policy | None = None
     task: Task | None = None
 
-    def downgraded(self) -> "Wanted | None":
-        """What the task's downgrade rule makes of it, where it has one."""
-        if self.task is None or not self.task.downgrade:
-            return None
-        return replace(self, models=self.task.downgrade)
-
     def applied(self, speech: Speech, preferences: Preferences) -> tuple[Speech, Preferences]:
-        """What the request did not say, the task says."""
-        if self.task is None:
+        """What the request did not say, the task says; of two caps, the lower counts."""
+        task = self.task
+        if task is None:
             return speech, preferences
-        if not speech.voice and self.task.voice:
-            speech = replace(speech, voice=self.task.voice)
-        if preferences.cap == PriceCap() and self.task.max_price is not None:
-            cap = PriceCap(usd_per_million_characters=Decimal(self.task.max_price))
-            preferences = replace(preferences, cap=cap)
-        return speech, preferences
-
-
-class _TaskRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    models: Annotated[list[str], Meta(min_length=1)]
-    policy: Policy | None = None
-    max_price: Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})?$")] | None = None
-    voice: Annotated[str, Meta(min_length=1)] | None = None
-    downgrade: list[str] = []
-
-
-def read_tasks(file: Path, catalog: Catalog) -> Mapping[str, Task]:
-    """Read and check tasks; a model or voice that nobody offers stops the start."""
-    try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file}: {error}") from None
-    if unknown := sorted(tables.keys() - {"task"}):
-        raise SettingsError(f"{file}: [{unknown[0]}] is unknown; a task begins with [task.NAME]")
-    rows = tables.get("task", {})
-    if not isinstance(rows, dict):
-        raise SettingsError(f"{file}: a task begins with [task.NAME]")
-    return MappingProxyType(
-        {name: _task(f"{file}: [task.{name}]", name, row, catalog) for name, row in rows.items()}
-    )
-
-
-def _task(place: str, name: str, table: object, catalog: Catalog) -> Task:
-    try:
-        row = msgspec.convert(table, _TaskRow)
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"{place} {error}") from None
-    for field, models in (("models", row.models), ("downgrade", row.downgrade)):
-        if unknown := [model for model in models if model not in catalog.models]:
-            raise SettingsError(f"{place} {field}: nobody offers {unknown[0]!r}")
-    offers = [offer for model in row.models for offer in catalog.models[model]]
-    if row.voice and not any(catalog.kin(offer, row.voice) for offer in offers):
-        raise SettingsError(f"{place} voice: none of its models has {row.voice!r}")
-    downgrade = tuple(row.downgrade)
-    return Task(name, tuple(row.models), row.policy, row.max_price, row.voice, downgrade)
+        said = replace(
+            speech,
+            voice=speech.voice or task.voice or "",
+            speed=task.speed if speech.speed is None else speech.speed,
+            instructions=speech.instructions or task.instructions,
+            sampling=replace(task.sampling, **speech.sampling.chosen()),  # type: ignore[arg-type]  # its own fields
+        )
+        return said, replace(
+            preferences,
+            cap=preferences.cap.lower(task.cap),
+            hedge=task.hedge if preferences.hedge is None else preferences.hedge,
+            model_voices={} if speech.voice else task.voices,
+        )
 
 
 def resolve(
@@ -107,39 +80,49 @@ def resolve(
     catalog: Catalog,
 ) -> Wanted:
     """Model names as asked (ids, aliases, `task/...`, `:nitro`) -> models, policy and task."""
-    known = catalog.models
     models: list[str] = []
     policy: Policy | None = None
     task: Task | None = None
     for name in names:
-        plain, suffix = _without_alias(name, aliases), None
-        if plain not in known:
-            plain, _, suffix = plain.partition(":")
-            plain = _without_alias(plain, aliases)
-        if suffix is not None:
-            if suffix and suffix not in SUFFIXES:
-                raise _unknown(name, known)
-            policy = policy or SUFFIXES.get(suffix)
-        if plain.startswith(TASK_PREFIX):
-            found = tasks.get(plain.removeprefix(TASK_PREFIX))
-            if found is None:
-                listed = ", ".join(TASK_PREFIX + each for each in sorted(tasks))
-                raise ModelNotFound(f"there is no task {plain!r}; tasks: {listed}", param="model")
-            task = task or found
-            models += found.models
-        elif plain in known:
-            models.append(plain)
-        else:
-            raise _unknown(name, known)
+        plain, suffix = _parted(name, aliases, catalog.models)
+        found = _task(plain, tasks)
+        if found is None and plain not in catalog.models:
+            raise _unknown(name, catalog.models)
+        if suffix and suffix not in SUFFIXES:
+            listed = " and ".join(f":{each}" for each in SUFFIXES)
+            told = f"model {name[:100]!r} ends in an unknown suffix; there are {listed}"
+            raise ModelNotFound(told, param="model")
+        policy = policy or SUFFIXES.get(suffix)
+        task = task or found
+        models += found.models if found else [plain]
     return Wanted(tuple(dict.fromkeys(models)), policy or (task.policy if task else None), task)
 
 
-def _without_alias(name: str, aliases: Mapping[str, str]) -> str:
+def _parted(name: str, aliases: Mapping[str, str], known: Mapping[str, object]) -> tuple[str, str]:
+    """The name that an alias stands for, and its suffix, if it has one."""
+    plain = unaliased(name, aliases)
+    if plain in known:
+        return plain, ""
+    plain, _, suffix = plain.partition(":")
+    return unaliased(plain, aliases), suffix
+
+
+def unaliased(name: str, aliases: Mapping[str, str]) -> str:
     passed: set[str] = set()
     while name in aliases and name not in passed:
         passed.add(name)
         name = aliases[name]
     return name
+
+
+def _task(plain: str, tasks: Mapping[str, Task]) -> Task | None:
+    if not plain.startswith(TASK_PREFIX):
+        return None
+    found = tasks.get(plain.removeprefix(TASK_PREFIX))
+    if found is None:
+        listed = ", ".join(TASK_PREFIX + each for each in sorted(tasks))
+        raise ModelNotFound(f"there is no task {plain[:150]!r}; tasks: {listed}", param="model")
+    return found
 
 
 def _unknown(name: str, known: Mapping[str, object]) -> ModelNotFound:

@@ -55,6 +55,8 @@ def environment(data: Path, database_url: str, **more: str) -> dict[str, str]:
         "GATEWAY_CONFIG": str(ROOT / "config"),
         "GATEWAY_DATABASE_URL": database_url,
         "GATEWAY_PORT": str(free_port()),
+        # Most tests name offers by their price; who goes first must not depend on luck.
+        "GATEWAY_DEFAULTS_POLICY": "price",
         "PYTHONUNBUFFERED": "1",
     }
     return plain | coverage | ours | more

@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 from gateway.endpoints.body import Request, read_body
 from gateway.endpoints.shapes import TOLERATED, SpeechBody
 from gateway.errors import GatewayError, InvalidRequest
+from gateway.routing.policies import POLICIES
 
 PLAIN = {"model": "a/m", "input": "Hello."}
 OPTIONAL = sorted(set(SpeechBody.__struct_fields__) - {"model", "input"})
 PROVIDER = (
     *("order", "only", "ignore", "allow_fallbacks", "sort", "max_price", "max_latency_ms"),
     *("min_throughput", "require_parameters", "data_collection", "zdr", "voices"),
-    *("voice_switch", "hedge", "options"),
+    *("voice_switch", "hedge", "options", "continuity", "preferred_max_latency"),
+    "preferred_min_throughput",
 )
 
 
@@ -88,6 +90,43 @@ def test_a_good_value_beside_the_speech_arrives(
     fields: dict[str, object], where: str, value: object
 ) -> None:
     assert getattr(read(**fields), where) == value
+
+
+@pytest.mark.parametrize(
+    ("provider", "where", "value"),
+    [
+        ({"order": ["B", "a", "b"]}, "order", ("b", "a")),
+        ({"only": ["DeepInfra"]}, "only", ("deepinfra",)),
+        ({"ignore": ["X"]}, "ignore", ("x",)),
+        ({"voices": {"X": "alloy"}}, "voices", {"x": "alloy"}),
+        ({"options": {"X": {"Y": 1}}}, "options", {"x": {"Y": 1}}),
+        ({"sort": {"by": "price", "partition": "none"}}, "partition", "none"),
+        ({"sort": "price"}, "partition", "model"),
+        ({"hedge": True}, "hedge", True),
+        ({"hedge": False}, "hedge", False),
+        ({}, "hedge", None),
+        ({"continuity": "sentence"}, "continuity", "sentence"),
+        ({"max_latency_ms": 800}, "latency_ms", {"p50": 800}),
+        ({"preferred_max_latency": 1.5}, "latency_ms", {"p50": 1500}),
+        ({"preferred_max_latency": {"p90": 2, "p50": None}}, "latency_ms", {"p90": 2000}),
+        ({"preferred_max_latency": 0.5, "max_latency_ms": 800}, "latency_ms", {"p50": 500}),
+        ({"preferred_max_latency": 2, "max_latency_ms": 800}, "latency_ms", {"p50": 800}),
+        ({"min_throughput": 2}, "throughput", {"p50": 2}),
+        ({"preferred_min_throughput": {"p75": 3}}, "throughput", {"p75": 3}),
+        ({"preferred_min_throughput": 3, "min_throughput": 2}, "throughput", {"p50": 3}),
+    ],
+)
+def test_a_wish_about_providers_arrives(
+    provider: dict[str, object], where: str, value: object
+) -> None:
+    assert getattr(read(provider=provider).preferences, where) == value
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_every_policy_may_be_asked_for(policy: str) -> None:
+    assert read(provider={"sort": policy}).policy == policy
+    assert read(provider={"sort": {"by": policy}}).policy == policy
+    assert read(provider={"sort": {"partition": "none"}}).policy is None
 
 
 @pytest.mark.parametrize(
@@ -179,7 +218,32 @@ def test_a_price_cap_arrives_exactly(
         ({"provider": {"order": "x"}}, "provider.order", "Expected `array | null`"),
         ({"provider": {"sort": "luck"}}, "provider.sort", "price, latency, quality"),
         ({"provider": {"sort": {"by": "luck"}}}, "provider.sort.by", "price, latency, quality"),
-        ({"provider": {"sort": {}}}, "provider.sort.by", "price, latency, quality"),
+        ({"provider": {"sort": {"by": 3}}}, "provider.sort.by", "balanced, price, latency"),
+        ({"provider": {"sort": {"partition": "x"}}}, "provider.sort.partition", "model, none"),
+        ({"provider": {"sort": {"bye": "price"}}}, "provider.sort.bye", "unknown field"),
+        ({"provider": {"continuity": "x"}}, "provider.continuity", "none, sentence"),
+        ({"provider": {"hedge": 1}}, "provider.hedge", "Expected `bool"),
+        ({"provider": {"min_throughput": -1}}, "provider.min_throughput", "> 0.0"),
+        (
+            {"provider": {"preferred_max_latency": "fast"}},
+            "provider.preferred_max_latency",
+            "seconds, or a map of p50, p75, p90",
+        ),
+        (
+            {"provider": {"preferred_min_throughput": {"p42": 1}}},
+            "provider.preferred_min_throughput.p42",
+            "unknown field",
+        ),
+        (
+            {"provider": {"preferred_max_latency": {"p90": 0}}},
+            "provider.preferred_max_latency.p90",
+            "> 0.0",
+        ),
+        (
+            {"provider": {"only": ["x", "y"], "ignore": ["Y"]}},
+            "provider.ignore",
+            "'y' stands in provider.only, too",
+        ),
         ({"provider": {"max_price": "much"}}, "provider.max_price", "decimal number of USD"),
         ({"provider": {"max_price": "-1"}}, "provider.max_price", "from 0 to 1000000000"),
         ({"provider": {"max_price": "NaN"}}, "provider.max_price", "an amount of USD"),

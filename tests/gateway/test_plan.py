@@ -13,11 +13,12 @@ from gateway.errors import (
     InvalidRequest,
     NoProvider,
 )
-from gateway.routing.plan import explain
 from gateway.routing.policies import Policy
 from gateway.routing.preferences import PriceCap
+from gateway.routing.refusals import explain
+from gateway.routing.standings import Percentiles, Rest, Standing
 from providers import Catalog, Offer, Price, Sampling, Speech
-from tests.doubles.offers import SPEECH, catalog, left_out, offer, order, plan
+from tests.doubles.offers import SPEECH, Known, catalog, left_out, moment, offer, order, plan
 
 THREE = (offer("dear", "a/m", 30), offer("cheap", "a/m", 10), offer("middle", "a/m", 20))
 NAMED = replace(SPEECH, voice="alloy")
@@ -52,11 +53,11 @@ def test_offers_of_an_earlier_model_go_first_whatever_they_cost() -> None:
             [],
             {"cheap": "ignore", "middle": "only", "dear": "only"},
         ),
-        ({"allow_fallbacks": False}, ["cheap"], {}),
+        ({"allow_fallbacks": False}, ["cheap"], {"middle": "fallbacks", "dear": "fallbacks"}),
         (
             {"allow_fallbacks": False, "order": ("dear", "middle")},
             ["dear"],
-            {"cheap": "order"},
+            {"cheap": "order", "middle": "fallbacks"},
         ),
         (
             {"allow_fallbacks": False, "order": ("nobody",)},
@@ -333,7 +334,7 @@ def wide(number: int) -> Offer:
             {"only": ("nobody",)},
             ConstraintFiltered,
             "provider",
-            ["dear: not among", "cheap: not among", "middle: not among"],
+            ["dear: not among", "this model is offered by cheap, dear, middle"],
         ),
         (
             catalog(*THREE, off="dear"),
@@ -349,7 +350,7 @@ def wide(number: int) -> Offer:
             {"allow_fallbacks": False, "order": ("nobody",)},
             ConstraintFiltered,
             "provider",
-            ["cheap: not in provider.order, and fallbacks are off"],
+            ["not in provider.order, and fallbacks are off", "offered by cheap, dear, middle"],
         ),
         (
             catalog(offer("x")),
@@ -428,3 +429,90 @@ def test_an_offer_that_is_off_came_nearer_than_one_that_the_key_may_not_use() ->
     among = catalog(offer("x"), offer("y"), off="x")
     made = plan(among, allowed=Allowed(providers=frozenset({"x"})))
     assert isinstance(explain(made, SPEECH), NoProvider)
+
+
+RESTING = Rest(9.0, "its breaker is open")
+
+
+def test_who_rests_goes_last_and_says_why() -> None:
+    at = moment(Known(rests={"cheap": RESTING}))
+    made = plan(catalog(*THREE), at=at)
+    assert order(made) == ["middle", "dear", "cheap"]
+    assert [each.demoted for each in made.choices] == [None, None, "its breaker is open"]
+    assert order(plan(catalog(*THREE), at=at, order=("cheap",))) == ["middle", "dear", "cheap"]
+
+
+def test_who_only_has_enough_to_do_keeps_its_place() -> None:
+    at = moment(Known(rests={"cheap": Rest(1.0, "it is full", is_full=True)}))
+    made = plan(catalog(*THREE), at=at)
+    assert (order(made)[0], made.choices[0].demoted) == ("cheap", None)
+
+
+def test_a_resting_offer_of_the_first_model_goes_after_the_second_model() -> None:
+    among = catalog(offer("x", "a/first"), offer("y", "a/second"))
+    assert order(plan(among, at=moment(Known(rests={"x": RESTING})))) == ["y", "x"]
+
+
+UNEVEN = Standing(9, Percentiles(100, 200, 300, 400, 500), Percentiles(0.1, 0.2, 0.25, 0.4, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("wish", "told"),
+    [
+        ({"latency_ms": {"p50": 100}}, None),
+        (
+            {"latency_ms": {"p50": 99}},
+            "its first audio takes 100 ms (p50), more than 99",
+        ),
+        ({"latency_ms": {"p50": 100, "p99": 499.5}}, "500 ms (p99), more than 499.5"),
+        ({"throughput": {"p50": 10}}, None),
+        ({"throughput": {"p50": 10.1}}, "it makes 10.00 s of audio a second (p50), less than 10.1"),
+        ({"throughput": {"p90": 5}}, "4.00 s of audio a second (p90), less than 5"),
+        ({"latency_ms": {"p50": 1}, "throughput": {"p50": 99}}, "its first audio takes"),
+    ],
+)
+def test_who_is_slower_than_was_asked_for_goes_last_and_says_why(
+    wish: dict[str, object], told: str | None
+) -> None:
+    made = plan(catalog(*THREE), at=moment(Known({"cheap": UNEVEN})), **wish)
+    assert (order(made)[0] == "cheap") == (told is None)
+    [cheap] = [each for each in made.choices if each.offer.provider == "cheap"]
+    assert told in (cheap.demoted or "") if told else cheap.demoted is None
+
+
+def test_who_is_slow_goes_before_who_rests() -> None:
+    at = moment(Known({"cheap": UNEVEN}, {"middle": RESTING}))
+    assert order(plan(catalog(*THREE), at=at, latency_ms={"p50": 1})) == ["dear", "cheap", "middle"]
+
+
+def test_offers_are_ranked_across_models_where_the_caller_wants_no_partition() -> None:
+    among = catalog(offer("x", "a/first", 90), offer("y", "a/second", 1), offer("z", "a/first", 80))
+    assert order(plan(among, partition="none")) == ["y", "z", "x"]
+    assert order(plan(among, partition="none", order=("x",))) == ["x", "y", "z"]
+
+
+def test_a_plan_knows_its_cap_and_what_each_offer_that_was_left_out_would_cost() -> None:
+    made = plan(catalog(*THREE, off="middle"), cap=per_million("10"), ignore=("cheap",))
+    assert made.cap_nano == 100_000
+    told = {each.offer.provider: (each.reason, each.bound_nano) for each in made.exclusions}
+    assert told == {
+        "dear": ("price", 300_000),
+        "cheap": ("ignore", 100_000),
+        "middle": ("off", 200_000),
+    }
+
+
+def test_what_a_key_may_not_use_has_no_price_for_it() -> None:
+    made = plan(catalog(*THREE), allowed=Allowed(providers=frozenset({"other"})))
+    assert {each.bound_nano for each in made.exclusions} == {None}
+
+
+def test_a_tasks_voice_of_a_model_counts_behind_the_callers_own_of_a_provider() -> None:
+    both = frozenset({"alloy", "bo"})
+    among = catalog(offer("x", voices=both), offer("y", voices=both), offer("z", "b/m"))
+    made = plan(among, model_voices={"a/m": "bo"}, voices={"x": "alloy"})
+    assert {each.offer.provider: each.voice for each in made.choices} == {
+        "x": "alloy",
+        "y": "bo",
+        "z": "alloy",
+    }
