@@ -14,6 +14,7 @@ from litestar.types import ControllerRouterHandler
 import providers
 from gateway.access.callers import Callers
 from gateway.access.pepper import check_pepper, read_pepper
+from gateway.dispatch.admission import Admission
 from gateway.dispatch.job import Tools
 from gateway.dispatch.supervisor import Supervisor
 from gateway.endpoints import (
@@ -36,6 +37,7 @@ from gateway.metering.journal import Journal
 from gateway.metering.pricebook import keep_prices
 from gateway.metering.recovery import Recovery
 from gateway.metering.writer import Writer
+from gateway.routing.allowance import Allowance
 from gateway.routing.policies import Policy
 from gateway.routing.standings import Standings
 from gateway.routing.taskfile import read_tasks
@@ -43,6 +45,8 @@ from gateway.settings import Settings, SettingsError, read_settings
 from gateway.tracing import Tracing
 
 CODEC_THREADS = 4
+HEDGES_PER_SECOND = 0.3
+"""How many there may be whatever the traffic: a few in ten seconds."""
 
 
 def create_app(
@@ -140,12 +144,23 @@ async def running(
     writer = Writer(open_writing(url, checkpoints=True))
     client = providers.open_client()
     tracing = Tracing(environ)
-    standings = Standings()
+    standings = Standings(settings.resilience, settings.load)
     codecs = ThreadPoolExecutor(CODEC_THREADS, "codec")
     journal = Journal(settings.data / "journal", writer.instance)
     kept = Clips(settings.kept_folder, settings.kept)
     tools = Tools(
-        client, providers.speak, writer, journal, standings, settings.deadlines, codecs, kept
+        client=client,
+        speak=providers.speak,
+        writer=writer,
+        journal=journal,
+        standings=standings,
+        retries=Allowance(settings.resilience.retry_share),
+        hedges=Allowance(settings.resilience.hedge_share, floor_per_second=HEDGES_PER_SECOND),
+        admission=Admission(settings.load),
+        deadlines=settings.deadlines,
+        load=settings.load,
+        codecs=codecs,
+        kept=kept,
     )
     supervisor = Supervisor(tools)
     recovery = Recovery(writer, reading, journal, settings.recovery, supervisor.running)

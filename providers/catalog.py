@@ -119,9 +119,7 @@ class Catalog:
     def akin(self, voice: str, other: str) -> bool:
         """Whether the two are one voice, or stand for the same one."""
         pair = {voice, other}
-        return len(pair) == 1 or any(
-            pair <= {name, *kin} for name, kin in self.families.items()
-        )
+        return len(pair) == 1 or any(pair <= {name, *kin} for name, kin in self.families.items())
 
 
 def read_catalog(

@@ -7,7 +7,6 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 
 from gateway.audio.encoder import Encoder
 from gateway.audio.formats import Format, Sound
@@ -15,6 +14,7 @@ from gateway.audio.length import Meter
 from gateway.dispatch.course import Try
 from gateway.dispatch.job import Job, Tools
 from gateway.dispatch.outlet import Head, Outlet, expire
+from gateway.kept.clips import Draft
 from gateway.kept.folder import Label
 
 
@@ -125,6 +125,8 @@ class Delivery:
                 ("first-audio", (opened - self._held_at) * 1000),
             ),
         )
+        self._outlet.open(head, self._draft(head) if job.claim is not None else None)
+
+    def _draft(self, head: Head) -> Draft:
         label = Label(head.provider, head.model, head.voice, head.attempts, head.sound)
-        draft = partial(self._tools.kept.draft, job.opening.id, label)
-        self._outlet.open(head, draft() if job.claim is not None else None)
+        return self._tools.kept.draft(self._job.opening.id, label)

@@ -20,7 +20,7 @@ UNKNOWN_SHARE = 0.25
 def may_hedge(job: Job, offer: Offer) -> bool:
     """Whether the request, its task or the offer's row asked for it, and it is worth it."""
     return (
-        (job.hedge or offer.hedge)
+        (offer.hedge if job.hedge is None else job.hedge)
         and not job.in_sentences
         and len(job.speech.text) <= LONGEST_TEXT
         and len(job.plan.choices) > 1

@@ -42,8 +42,8 @@ class Job:
     is_downgraded: bool = False
     claim: Claim | None = None
     """Its Idempotency-Key. What is spoken under one is kept, and carried on to its end."""
-    hedge: bool = False
-    """Whether another offer may be asked, too, when the first is late."""
+    hedge: bool | None = None
+    """Whether another offer may be asked, too, when the first is late; None: as the offer says."""
     in_sentences: bool = False
     """Whether it is said sentence by sentence, so that another offer can go on where one breaks."""
 

@@ -11,7 +11,7 @@ from gateway.access.keys import SPEAK
 from gateway.dispatch.course import MOST_PER_PROVIDER
 from gateway.endpoints.answers import request_id
 from gateway.endpoints.body import read_body
-from gateway.endpoints.catalogue import pricing
+from gateway.endpoints.offers import pricing
 from gateway.endpoints.paths import OPENAI, both
 from gateway.endpoints.state import Gateway, gateway_of
 from gateway.errors import GatewayError

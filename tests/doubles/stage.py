@@ -52,10 +52,9 @@ class Stage:
         self._said = said
         keys = tuple(Credential(f"KEY_{n}", "s") for n in range(credentials))
         rows = {
-            name: Provider(name, "w", "http://a", keys, keys[0] if keys else None)
-            for name in names
+            name: Provider(name, "w", "http://a", keys, keys[0] if keys else None) for name in names
         }
-        choices = tuple(Choice(offer(name), "v", "pcm", 10) for name in names)
+        choices = tuple(Choice(offer(name), "v", "pcm", len(text)) for name in names)
         now = time.monotonic()
         plain = {
             "plan": Plan(choices, (), "price"),

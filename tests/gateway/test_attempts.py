@@ -108,7 +108,7 @@ async def test_what_a_further_attempt_may_cost_is_held_or_it_is_not_made() -> No
     with pytest.raises(EveryProviderFailed):
         await stage.run()
     assert stage.asked == ["first"]
-    assert stage.extended[0].more_nano == 10
+    assert stage.extended[0].more_nano == len("Hello")
     assert stage.in_flight() == 0
 
 
@@ -316,7 +316,10 @@ async def test_a_clip_that_breaks_is_gone_on_with_at_the_next_sentence() -> None
     assert stage.texts == [TEXT[0], TEXT[1], TEXT[2], TEXT[3]]
     assert stage.heard() == AUDIO + AUDIO[:100] + AUDIO * 2
     [resumed] = stage.extended
-    assert (resumed.intent.kind, resumed.intent.from_character) == ("resume", len(TEXT[0] + TEXT[1]))
+    assert (resumed.intent.kind, resumed.intent.from_character) == (
+        "resume",
+        len(TEXT[0] + TEXT[1]),
+    )
 
 
 async def test_a_sentence_that_nothing_was_heard_of_is_said_by_the_next() -> None:
