@@ -84,11 +84,9 @@ class Breaker:
 
     def back(self, came: Pass, now: float, *, well: bool | None) -> None:
         """A request that came through has ended; well: None where it says nothing of the offer."""
-        if came.turn != self._turn:
-            return
         if came.way == "probe":
             self._probe_out = False
-        if well is None:
+        if came.turn != self._turn or well is None:
             return
         if self._open_until is None:
             self._count(now, well=well)
@@ -126,7 +124,7 @@ class Breaker:
 
     def _begin_turn(self) -> None:
         self._turn += 1
-        self._in_a_row, self._proofs, self._probe_out = 0, 0, False
+        self._in_a_row, self._proofs = 0, 0
         self._recent = Tally(1, RECENT_SECONDS)
 
     def _is_lucky(self, now: float) -> bool:

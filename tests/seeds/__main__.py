@@ -34,6 +34,7 @@ SETS: dict[str, tuple[str, ...]] = {
     "prices": ("tests/gateway/test_prices.py",),
     "access": ("tests/gateway/test_access.py",),
     "claims": (f"{LEDGER}/test_claims_raced.py",),
+    "routing": ("tests/simulation",),
     "race": (f"{LEDGER}/test_race.py", "-k", "postgresql"),
 }
 NOT_COPIED = shutil.ignore_patterns(".*", "node_modules", "__pycache__", "data")
