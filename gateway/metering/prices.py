@@ -31,8 +31,11 @@ class Cost:
 def upper_bound(
     price: Price, text: str, longest_ms: int, instructions: str | None = None
 ) -> int | None:
-    """The most that saying `text` once can cost, in nano-USD, rounded up; None if not known."""
-    return _nano(price, text, longest_ms, instructions)
+    """The most that saying `text` once can cost, in nano-USD, rounded up; None if not known.
+
+    A provider may count a second or a token that is begun as a whole one.
+    """
+    return _nano(price, text, _up(longest_ms, MS) * MS, instructions)
 
 
 def actual(  # noqa: PLR0913, PLR0917  # what was said, what was heard, what was billed

@@ -79,6 +79,20 @@ def test_what_is_heard_within_the_longest_time_costs_no_more_than_the_bound(
     assert own(price, text, heard) <= bound(price, text, speed)
 
 
+@pytest.mark.parametrize(
+    ("price", "units", "nano"),
+    [
+        (Price(per="second", rate=10**9), 2, 2_000_000),
+        (Price(per="token", output_rate=10**9, output_tokens_per_second=3), 6, 6_000_000),
+    ],
+)
+def test_a_bound_covers_the_second_or_token_that_is_only_begun(
+    price: Price, units: int, nano: int
+) -> None:
+    assert upper_bound(price, "a", 1001) == nano
+    assert actual(price, "a", 1001, billed_units=units).nano == nano
+
+
 def test_what_is_heard_for_longer_is_told_as_it_is() -> None:
     price = Price(per="second", rate=10**9)
     assert own(price, "a", 60_000) == 60_000_000 > bound(price, "a")

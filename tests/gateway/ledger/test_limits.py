@@ -99,3 +99,46 @@ def test_beyond_its_limit_a_cheaper_plan_is_tried_and_judged_by_the_limit(bench:
     assert bench.ask(soft("a", 101)) == ["SoftLimit"]
     assert bench.ask(request("a", 101)) == ["BudgetExceeded"]
     assert bench.ask(request("a", 100)) == [True]
+
+
+def sharing(id_: str, nano: int, characters: int = 10, at: int = 800) -> Hold:
+    return replace(soft(id_, nano, characters), downgrade_at=at)
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("what", ["nano", "characters"])
+def test_a_share_of_a_budget_is_used_up_to_it_and_not_beyond(
+    bench: Bench, what: str, scope: str
+) -> None:
+    budget = limit(scope, **{f"limit_{what}": 100})
+    assert bench.ask(CREATE) + bench.ask(budget) == [True, True]
+    assert bench.ask(sharing("a", 81, 81)) == ["SoftLimit"]
+    assert bench.ask(sharing("a", 50, 50)) == [True]
+    assert bench.ask(sharing("b", 31, 31)) == ["SoftLimit"]
+    assert bench.ask(sharing("b", 30, 30)) == [True], "exactly 80 of 100"
+    assert bench.ask(sharing("c", 1, 1)) == ["SoftLimit"]
+    assert bench.ask(request("c", 1, 1)) == [True], "the cheaper plan"
+
+
+def test_requests_that_come_together_do_not_pass_a_share_together(bench: Bench) -> None:
+    assert bench.ask(CREATE) + bench.ask(limit(f"key:{KEY}", limit_nano=100)) == [True, True]
+    answers = bench.ask(*(sharing(f"r{n}", 30) for n in range(4)))
+    assert sorted(map(str, answers)) == ["SoftLimit", "SoftLimit", "True", "True"]
+
+
+def test_a_share_to_the_thousandth_is_exact_however_large_the_budget(bench: Bench) -> None:
+    assert bench.ask(CREATE) + bench.ask(limit(f"key:{KEY}", limit_nano=3 * 10**18)) == [True, True]
+    share = 3 * 10**15 * 333
+    assert bench.ask(sharing("a", share + 1, at=333)) == ["SoftLimit"]
+    assert bench.ask(sharing("a", share, at=333)) == [True]
+
+
+def test_who_has_no_budget_has_no_share_of_it(bench: Bench) -> None:
+    assert bench.ask(CREATE) == [True]
+    assert bench.ask(sharing("a", 10**9, at=0)) == [True]
+
+
+def test_a_rate_is_no_budget_of_which_a_share_is_used(bench: Bench) -> None:
+    rate = SetBudgets((Budget(f"key:{KEY}", "minute", limit_characters=100),), "me")
+    assert bench.ask(CREATE) + bench.ask(rate) == [True, True]
+    assert bench.ask(sharing("a", 1, 100)) == [True]
