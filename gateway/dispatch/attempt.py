@@ -55,11 +55,13 @@ class Attempt:
         self._meter = Meter(delivery.sound)
         self._pace = Pace()
         self._bytes = 0
+        self._taken_at = 0.0
+        """When the client had last taken all there was."""
         self._waited = 0.0
         """Seconds spent on a client that was slow to take its audio."""
         self._calls: list[Call] = []
         self._most_seconds = most_seconds("".join(parts), job.speech.speed)
-        self.started = self.ended = self._taken_at = time.monotonic()
+        self.started = self.ended = time.monotonic()
         self.opened_at: float | None = None
         self.error: ProviderError | None = None
         self.whole = False
@@ -139,7 +141,7 @@ class Attempt:
         """A part has audio; with the first one, the whole clip's time begins to count."""
         if self.opened_at is None:
             self._delivery.claim(self.found, self.seq)
-            self.opened_at = time.monotonic()
+            self.opened_at = self._taken_at = time.monotonic()
             limit.reschedule(self._job.ends_by)
         self._begun += 1
 

@@ -11,7 +11,8 @@ WINDOW_SECONDS = 10.0
 STEP_SECONDS = 0.1
 """How finely the past is remembered: a hundred marks, however small the pieces are."""
 
-LEAST_ALLOWED_SECONDS = 10.0
+LEAST_ALLOWED_SECONDS = 60.0
+"""A short text may be a song, or be said with the pauses that its instructions ask for."""
 SECONDS_PER_CHARACTER = 1.0
 BYTES_PER_SECOND = 200_000
 """Above what any format needs: 48 kHz, 16 bit, two channels are 192,000."""
@@ -22,8 +23,7 @@ MOST_BYTES = 100_000_000
 class Pace:
     """The progress floor, against bodies that drip: half of real time over any ten seconds.
 
-    A read timeout does not see them, for it begins anew with each byte (reliability.md section 2,
-    "Slow drip"). Only time spent on waiting for the provider counts; while our own client is the
+    A read timeout does not see them, for it begins anew with each byte. Only time spent on waiting for the provider counts; while our own client is the
     slow one, nobody is to blame. Audio counts for the wait before it, in which it was made.
     """
 
@@ -49,8 +49,7 @@ class Pace:
 def most_seconds(text: str, speed: float | None = None) -> float:
     """The most audio that `text` may come to; more is a voice that does not find its end.
 
-    Models repeat themselves for ever now and then, and a client pays for what it was sent
-    (reliability.md section 2, "Oversize body"). It is far above what people take, and never below
+    Models repeat themselves for ever now and then, and a client pays for what it was sent. It is far above what people take, and never below
     what is held for a text that is paid by time.
     """
     by_length = LEAST_ALLOWED_SECONDS + len(text) * SECONDS_PER_CHARACTER
@@ -61,6 +60,6 @@ def most_bytes(seconds: float) -> int:
     """The most bytes that so much audio may come in, whatever its format.
 
     It bounds what is read before the audio's length is known; heads and pictures in front of a
-    short clip are why it is never below a megabyte (reliability.md section 2, "Oversize body").
+    short clip are why it is never below a megabyte.
     """
     return int(min(max(seconds * BYTES_PER_SECOND, LEAST_BYTES), MOST_BYTES))

@@ -82,7 +82,7 @@ def test_a_stop_lets_what_runs_finish_and_refuses_what_comes(
 
 def test_what_does_not_finish_in_time_is_cut_and_voided(start: Start) -> None:
     gateway = start(GATEWAY_SERVER_DRAIN_SECONDS="0.5")
-    texts = ["speaks on", "says nothing at all"]
+    texts = ["speaks on " * 300, "says nothing at all"]
     with gateway.client() as client, hearing(client, "test/endless", texts[0]) as chunks:
         next(chunks)
         with ThreadPoolExecutor() as threads, gateway.client() as other:

@@ -93,7 +93,7 @@ def strict(
 def test_a_client_that_stands_still_gets_the_whole_clip_when_it_comes_back(
     strict: Running, upstream: Upstream
 ) -> None:
-    token, text = unique(), f"still {unique()}"
+    token, text = unique(), f"still {unique()}" + " on" * 100
     body = {"model": "test/very-long", "input": text, "response_format": "pcm"}
     content = json.dumps(body).encode()
     with strict.client() as client, socket.socket() as slow:
@@ -116,7 +116,7 @@ def test_a_client_that_stands_still_gets_the_whole_clip_when_it_comes_back(
 
 
 def test_what_is_too_large_to_keep_is_not_carried_on(strict: Running, upstream: Upstream) -> None:
-    token, text = unique(), f"endless {unique()}"
+    token, text = unique(), f"endless {unique()}" + " on" * 1000
     body = {"model": "test/endless", "input": text, "response_format": "pcm"}
     with strict.client() as client:
         key = new_key(client)
@@ -216,7 +216,7 @@ class Brief:
 
     def cut(self, gateway: Running) -> str:
         """A client hangs up on a clip that goes on: what it was to say."""
-        text = f"brief {unique()}"
+        text = f"brief {unique()}" + " on" * 1000
         body = {"model": "test/endless", "input": text, "response_format": "pcm"}
         cut_after_first_audio(gateway, gateway.key, unique(), body)
         return text

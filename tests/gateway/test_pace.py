@@ -76,15 +76,15 @@ def test_it_agrees_with_a_plain_count(eighths: list[tuple[int, int]]) -> None:
         assert pace.fed(wait / 8, audio / 8) == too_slow
 
 
-def test_a_text_may_take_a_second_for_each_character_and_ten_more() -> None:
-    assert most_seconds("") == 10
-    assert most_seconds("a" * 90) == 100
+def test_a_text_may_take_a_second_for_each_character_and_a_minute_more() -> None:
+    assert most_seconds("") == 60
+    assert most_seconds("a" * 90) == 150
 
 
 @given(st.text(max_size=200), st.none() | st.floats(0.25, 4.0))
 def test_the_cap_is_never_below_what_a_clip_is_held_for(text: str, speed: float | None) -> None:
     assert most_seconds(text, speed) >= longest_ms(text, speed) / 1000
-    assert most_seconds(text, speed) >= 10 + len(text)
+    assert most_seconds(text, speed) >= 60 + len(text)
 
 
 @pytest.mark.parametrize(

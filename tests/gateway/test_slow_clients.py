@@ -49,8 +49,9 @@ def resident_bytes(pid: int) -> int:
 
 def test_a_client_that_reads_nothing_is_given_up(impatient: Running, upstream: Upstream) -> None:
     before = resident_bytes(impatient.process.pid)
-    with asking(impatient, "test/endless", "nobody reads"):
-        [heard] = until(lambda: upstream.said("nobody reads"))
+    text = "nobody reads " * 300  # or it would be more audio than the text can take
+    with asking(impatient, "test/endless", text):
+        [heard] = until(lambda: upstream.said(text))
         assert heard.gone.wait(8), "the upstream still speaks"
         assert resident_bytes(impatient.process.pid) < before + 30_000_000
     with impatient.client() as client:
