@@ -18,6 +18,7 @@ from gateway.endpoints.shapes import (
     SpeechBody,
     VoiceId,
 )
+from gateway.metering.spoken import can_be_spoken
 from gateway.routing.planning import Asked
 from gateway.routing.policies import POLICIES, Policy
 from gateway.routing.preferences import (
@@ -55,7 +56,6 @@ _ALLOWED = {
 }
 _KNOWN = frozenset(SpeechBody.__struct_fields__) | TOLERATED
 _decoder = msgspec.json.Decoder(SpeechBody)
-_SPOKEN = ("L", "N", "Sc", "Sm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,5 +179,5 @@ def _check_text(text: str) -> None:
         raise wrong("input", "is empty; give at least one word")
     if "\0" in text:
         raise wrong("input", "NUL characters (\\u0000) are not text")
-    if not any(unicodedata.category(letter).startswith(_SPOKEN) for letter in text):
+    if not can_be_spoken(text):
         raise wrong("input", "nothing in it can be spoken; give at least one letter or digit")

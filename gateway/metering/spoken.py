@@ -1,4 +1,4 @@
-"""Spoken: the longest that a text may take to say, for offers that are paid by time."""
+"""Spoken: whether a text can be said, and the longest that it may take, for offers paid by time."""
 
 import unicodedata
 from collections import Counter
@@ -30,6 +30,13 @@ _BY_CATEGORY = dict.fromkeys(("Ll", "Mc", "Mn", "Zs"), SMALL_LETTER)
 _BY_CATEGORY |= {"Lu": CAPITAL, "Lt": CAPITAL, "Lm": LETTER, "Lo": LETTER, "Nd": DIGIT}
 _BY_CATEGORY |= dict.fromkeys(("Cc", "Pc", "Pd", "Pe", "Pf", "Pi", "Po", "Ps"), MARK)
 _IDEOGRAPHS = ("CJK ", "TANGUT ", "NUSHU ")
+_WORDS = ("L", "N", "Sc", "Sm")
+"""Categories of what is a word by itself: letters, numbers, currencies and operators."""
+
+
+def can_be_spoken(text: str) -> bool:
+    """Whether there is anything in it to say; marks and emoji alone are silence to many voices."""
+    return any(unicodedata.category(each).startswith(_WORDS) for each in text)
 
 
 def longest_ms(text: str, speed: float | None = None) -> int:

@@ -1,7 +1,9 @@
 """Admission: places are never too many and never lost, keys take turns, and a refusal is quick."""
 
 import asyncio
+import gc
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable
 from random import Random
@@ -243,6 +245,30 @@ async def test_who_was_cancelled_in_this_moment_is_passed_over() -> None:
     door.admission.leave()
     assert await tasks[2] == "started"
     assert tasks[1].cancelled()
+
+
+async def test_a_place_that_comes_in_the_last_moment_is_taken() -> None:
+    door, wrong = Door(new()), list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: wrong.append(context))
+    await door.crowd("a", 1)
+    late = door.bring("b", patience=0)
+    await asyncio.sleep(0)  # until it waits
+    await asyncio.sleep(0)  # until its time is up, and before it is told so
+    door.admission.leave()
+    assert await late == "started"
+    assert not wrong
+
+
+async def test_nothing_is_kept_of_who_was_let_in() -> None:
+    door, request = Door(new()), Counter[str]()
+    await door.crowd("a", 1)
+    waiting = door.bring("b", lambda request=request: str(request))  # type: ignore[misc]
+    await settled()
+    forgotten = weakref.ref(request)
+    await door.leave()
+    del request, waiting
+    gc.collect()
+    assert forgotten() is None
 
 
 def broken() -> str:
