@@ -98,12 +98,11 @@ def _exclusion(exclusion: Exclusion) -> Told:
 
 
 def _standing(standing: Standing) -> Told:
-    told = {each.name: getattr(standing, each.name) for each in fields(standing)}
-    seen = {
-        "first_audio_ms": standing.first_audio_ms,
-        "real_time_factor": standing.real_time_factor,
+    return {each.name: getattr(standing, each.name) for each in fields(standing)} | {
+        "first_audio_ms": standing.first_audio_ms and _percentiles(standing.first_audio_ms),
+        "real_time_factor": standing.real_time_factor and _percentiles(standing.real_time_factor),
+        "failures": dict(standing.failures),
     }
-    return told | {name: value and _percentiles(value) for name, value in seen.items()}
 
 
 def _percentiles(seen: Percentiles) -> Told:

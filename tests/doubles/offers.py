@@ -28,10 +28,16 @@ class Known(Standings):
         super().__init__()
         self._seen, self._rests = seen or {}, rests or {}
 
-    def of(self, offer: str, now: float) -> Standing:
+    def of(self, offer: str, now: float) -> Standing:  # noqa: ARG002  # the same at any time
         return self._seen.get(offer.partition(":")[0], Standing())
 
-    def resting(self, provider: Provider, offer: Offer, voice: str, now: float) -> Rest | None:
+    def resting(  # the same of all its offers, at any time
+        self,
+        provider: Provider,
+        offer: Offer,  # noqa: ARG002
+        voice: str,  # noqa: ARG002
+        now: float,  # noqa: ARG002
+    ) -> Rest | None:
         return self._rests.get(provider.name)
 
 

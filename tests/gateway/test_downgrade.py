@@ -22,6 +22,23 @@ downgrade = ["local/espeak-ng"]
 
 [task.plain]
 models = ["test/fine"]
+
+[task.sharing]
+models = ["test/fine"]
+[task.sharing.downgrade]
+models = ["local/espeak-ng"]
+budget_used = 0.5
+
+[task.capped]
+models = ["task/plain"]
+max_price = "14.999"
+[task.capped.downgrade]
+models = ["local/espeak-ng"]
+over_price_cap = true
+
+[task.late]
+models = ["test/hang"]
+deadline_ms = 300
 """
 
 
@@ -102,6 +119,36 @@ def test_the_soft_threshold_of_a_project_counts_for_its_keys(own: Running) -> No
     assert speak(own, key).headers["x-model"] == "local/espeak-ng"
 
 
+def test_past_its_share_of_a_budget_a_task_speaks_by_its_cheaper_models(own: Running) -> None:
+    with own.client() as client:
+        key = make(client, limit=f"{COST * 4 / 10**9:.9f}")
+        answers = [speak(own, key, "task/sharing") for _ in range(3)]
+        models = [each.headers["x-model"] for each in answers]
+        assert models == ["test/fine", "test/fine", "local/espeak-ng"]
+        record = settled(client, answers[2].headers["x-generation-id"])
+        assert "a budget is used beyond" in record["plan"]["downgraded"]  # type: ignore[index]  # JSON
+    assert Books(own).balance(key.hash)["posted_nano"] == 2 * COST
+
+
+def test_where_its_cap_leaves_none_of_its_models_a_task_speaks_by_its_cheaper_ones(
+    own: Running,
+) -> None:
+    with own.client() as client:
+        answer = speak(own, make(client), "task/capped")
+        assert answer.headers["x-model"] == "local/espeak-ng"
+        record = settled(client, answer.headers["x-generation-id"])
+        assert "price cap" in record["plan"]["downgraded"]  # type: ignore[index]  # JSON
+        assert (record["flags"], record["cost"]) == (["downgraded"], "0")
+
+
+def test_a_tasks_deadline_counts_where_the_request_has_none(own: Running) -> None:
+    with own.client() as client:
+        key = make(client)
+    late = speak(own, key, "task/late")
+    assert late.status_code == 504
+    assert late.elapsed.total_seconds() < 2
+
+
 @pytest.mark.parametrize("wrong", ["nobody/has-it", ""])
 def test_a_downgrade_to_what_nobody_offers_stops_the_start(tmp_path: Path, wrong: str) -> None:
     config = tmp_path / "config"
@@ -113,4 +160,4 @@ def test_a_downgrade_to_what_nobody_offers_stops_the_start(tmp_path: Path, wrong
     more = {"GATEWAY_CONFIG": str(config)}
     with running(tmp_path / "data", f"sqlite:///{tmp_path}/g.db", wait=False, **more) as started:
         assert started.process.wait(30) == 2
-        assert "downgrade" in started.said()
+        assert "[task.reading] downgrade: nobody offers" in started.said()

@@ -86,7 +86,7 @@ def test_a_task_is_planned_with_its_own_terms_and_its_cheaper_plan(
 ) -> None:
     told = planned(client, **named)
     assert (told["task"], told["policy"]) == ("narration", "quality")
-    assert Decimal(str(told["cap"])) == Decimal("500") * 100 / 10**6
+    assert Decimal(str(told["cap"])) == Decimal(500) * 100 / 10**6
     assert told["choices"][-1]["voice"] == "en-gb"  # type: ignore[index]  # JSON
     assert providers(told["downgrade"]) == ["local"]
     assert told["downgraded"] is None

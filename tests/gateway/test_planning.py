@@ -136,7 +136,7 @@ def test_the_request_chooses_the_policy_then_the_task_then_the_gateway(
 def test_a_list_that_names_nobody_is_refused_with_who_offers_the_model(
     wishes: dict[str, object], param: str
 ) -> None:
-    with pytest.raises(InvalidRequest, match="this model is offered by dear, other$") as caught:
+    with pytest.raises(InvalidRequest, match=r"this model is offered by dear, other$") as caught:
         planned(names=("a/fine",), **wishes)
     assert caught.value.param == param
     assert caught.value.message.startswith(f"{param}: there is no provider 'nobody'")
@@ -144,7 +144,7 @@ def test_a_list_that_names_nobody_is_refused_with_who_offers_the_model(
 
 def test_nobody_is_told_of_a_provider_that_its_key_may_not_use() -> None:
     allowed = Allowed(providers=frozenset({"dear"}))
-    with pytest.raises(InvalidRequest, match="offered by dear$"):
+    with pytest.raises(InvalidRequest, match=r"offered by dear$"):
         planned(names=("a/fine",), only=("nobody",), allowed=allowed)
 
 

@@ -277,9 +277,8 @@ def test_every_shipped_task_is_read_and_leads_down_to_the_embedded_voice() -> No
             "[task.x] downgrade.budget_used: Expected",
         ),
         (
-            '[task.x]\nmodels = ["a/one"]\n'
-            'downgrade = { models = ["a/two"], budget_used = 0.8001 }\n',
-            "budget_used: 0.8001 is finer than a thousandth",
+            '[task.x]\nmodels = ["a/one"]\ndowngrade = { models = ["a/two"], budget_used = 1e-4 }',
+            "budget_used: 0.0001 is finer than a thousandth",
         ),
         (
             '[task.x]\nmodels = ["a/one"]\ndowngrade = { models = ["a/two"], at = 1 }\n',
