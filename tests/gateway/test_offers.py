@@ -98,7 +98,7 @@ def test_a_provider_that_is_off_says_why_and_does_not_rest() -> None:
         ({}, 2**20),
     ],
 )
-def test_how_much_an_offer_takes_is_always_a_number(limits: dict[str, int], length: int) -> None:
+def test_how_much_an_offer_takes_is_always_a_number(limits: dict[str, Any], length: int) -> None:
     assert one(**limits)["context_length"] == length
 
 
