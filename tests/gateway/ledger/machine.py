@@ -1,6 +1,7 @@
 """Random histories of a ledger: each step is asked of a real database and of the model."""
 
 from dataclasses import replace
+from typing import get_args
 
 from hypothesis import note
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from gateway.metering.operations import (
     Hold,
     Intent,
     Judge,
+    Kind,
     Lose,
     Opening,
     Operation,
@@ -119,8 +121,10 @@ class Ledger(RuleBasedStateMachine):
     def extend(self, pick: int, more: int, provider: str, bound: int | None) -> None:
         id_ = self.generation(pick)
         seq = len(self.model.generations[id_].attempts) + 1
-        answer = self.model.extend(id_, more, seq, Attempt(provider, bound))
-        self.answered(answer, Extend(id_, more, Intent(seq, provider, "m", "v", 1, bound)))
+        kind: Kind = get_args(Kind)[1:][more % 5]
+        answer = self.model.extend(id_, more, seq, Attempt(provider, bound, kind=kind))
+        intent = Intent(seq, provider, "m", "v", 1, bound, kind=kind)
+        self.answered(answer, Extend(id_, more, intent))
 
     def settle(self, pick: int, cost: int | str, owed: list[int], charged: bool) -> None:  # noqa: FBT001
         id_ = self.generation(pick)
@@ -191,9 +195,9 @@ class Ledger(RuleBasedStateMachine):
             assert {name: row[name] for name in COUNTERS} == model.used(*where), where
             assert (row["limit_nano"], row["limit_characters"]) == limits, where
         made = [row for row in self.tables["generation"] if not row["id"].startswith("refused")]
-        columns = ("status", "at_ms", "hold_nano", "cost_nano", "charged_characters")
+        columns = ("status", "at_ms", "hold_nano", "cost_nano", "charged_characters", "fallbacks")
         assert {row["id"]: tuple(row[name] for name in columns) for row in made} == {
-            id_: (each.status, each.at, each.hold, each.cost, each.charged)
+            id_: (each.status, each.at, each.hold, each.cost, each.charged, each.fallbacks)
             for id_, each in model.generations.items()
         }
         assert {

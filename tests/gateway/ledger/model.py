@@ -18,6 +18,7 @@ class Attempt:
     bound: int | None
     outcome: str = "intent"
     owed: int = 0
+    kind: str = "first"
 
     @property
     def spoken(self) -> bool:
@@ -36,6 +37,7 @@ class Generation:
     cost: int = 0
     charged: int = 0
     late: bool = False
+    fallbacks: int = 0
 
     @property
     def held(self) -> bool:
@@ -149,6 +151,8 @@ class Model:
             attempt.outcome, attempt.owed = results.get(seq, ("abandoned", 0))
         found.late, found.status = found.status == "unknown", closing.status
         found.cost, found.charged = closing.cost_nano, closing.charged_characters
+        made = [each.kind for seq, each in found.attempts.items() if seq in results]
+        found.fallbacks = made.count("fallback") + made.count("resume")
         return True
 
     def lose(self, ids: Iterable[str]) -> None:
