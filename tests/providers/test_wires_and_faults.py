@@ -146,7 +146,8 @@ FAULTS: dict[str, tuple[type[ProviderError], float | None]] = {
 PASSED = {"disguised-html", "disguised-json", "empty", "wrong-audio", "cut-clean", "too-short"}
 PASSED |= {"cut-clean-at-start", "folded-header", "long-id", "long", "slow", "fine", "chunked"}
 ENDLESS = {"endless", "oversize", "drip", "drip-at-start"}
-DRIVEN = {"kept", "in-halves", "very-long", "cookie", "billing", "scripted", "moody", "flapping"}
+DRIVEN = {"kept", "in-halves", "very-long", "cookie", "billing", "scripted", "moody"}
+DRIVEN |= {"flapping", "one-key"}
 """Behaviours that other tests drive."""
 
 
