@@ -11,7 +11,7 @@ SOURCE = 'source = "test", as_of = "2026-11-22"'
 STEADY = {
     "GATEWAY_DEFAULTS_POLICY": "price",
     "GATEWAY_RESILIENCE_BREAKER_FAILURES": "1000000",
-    "GATEWAY_RESILIENCE_RETRY_SHARE": "1",
+    "GATEWAY_RESILIENCE_RETRY_SHARE": "2",
     "GATEWAY_RESILIENCE_EXPLORE_SHARE": "0",
 }
 """Variables of a gateway whose requests do not learn from each other's failures."""
