@@ -30,11 +30,12 @@ from providers import (
 )
 from tests.doubles.asking import OFFER, failure, provider, saying
 from tests.doubles.certificates import Authority
+from tests.doubles.sound import clip
 from tests.doubles.upstream import BEHAVIOURS, Upstream
 from tests.doubles.upstream.refusing import ECHO
 
 SECRET = "sk-live-27182818284590452353602874713527"
-READ_SECONDS = 0.5
+READ_SECONDS = 1.0
 AT_MOST = READ_SECONDS + 2
 """Seconds that no fault may outlast: a silence, an error body's own clock, and a slow machine."""
 
@@ -166,6 +167,8 @@ def addresses(upstream: Upstream, authority: Authority) -> Iterator[dict[str, st
     """Where each fault is."""
     found = {name: upstream.address(name) for name in BEHAVIOURS} | NOWHERE
     found["no-tls"] = upstream.address("fine").replace("http://", "https://")
+    for seconds in (1.0, 20.0):
+        clip("mp3", seconds)  # now, for it takes a while and a hurried client waits for nobody
     with ExitStack() as stack:
         for name, kind in TLS.items():
             server = stack.enter_context(Upstream(getattr(authority, kind)()))
@@ -216,22 +219,22 @@ def assert_no_text(error: ProviderError) -> None:
 @pytest.mark.parametrize("behaviour", sorted(PASSED))
 @pytest.mark.parametrize("wire", RAW)
 async def test_what_only_the_audio_tells_is_passed_on(
-    hurried: Client, upstream: Upstream, wire: str, behaviour: str
+    client: Client, upstream: Upstream, wire: str, behaviour: str
 ) -> None:
     whom = provider(upstream.address(behaviour), wire=wire)
     speech = ASKED[wire].saying(f"{behaviour} passed over {wire}")
-    pieces = [piece async for piece in speak(hurried, whom, ASKED[wire].offer, speech)]
+    pieces = [piece async for piece in speak(client, whom, ASKED[wire].offer, speech)]
     assert len(pieces) >= (1 if behaviour == "empty" else 2)
 
 
 @pytest.mark.parametrize("behaviour", sorted(ENDLESS))
 @pytest.mark.parametrize("wire", RAW)
 async def test_what_does_not_end_is_ended_by_closing(
-    hurried: Client, upstream: Upstream, wire: str, behaviour: str
+    client: Client, upstream: Upstream, wire: str, behaviour: str
 ) -> None:
     text = f"{behaviour} over {wire}"
     whom = provider(upstream.address(behaviour), wire=wire)
-    pieces = speak(hurried, whom, ASKED[wire].offer, ASKED[wire].saying(text))
+    pieces = speak(client, whom, ASKED[wire].offer, ASKED[wire].saying(text))
     for _ in range(3):
         await anext(pieces)
     await pieces.aclose()
