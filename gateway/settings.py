@@ -95,7 +95,7 @@ class Resilience:
     breaker_seconds: Seconds = 10.0
     """For how long at first; longer each time, to `breaker_longest_seconds`."""
     breaker_longest_seconds: Seconds = 300.0
-    retry_share: Share = 0.2
+    retry_share: Annotated[float, Meta(ge=0, le=2)] = 0.2
     """Further attempts, as a share of the requests of the last ten seconds."""
     hedge_share: Share = 0.05
     """The same of hedges."""

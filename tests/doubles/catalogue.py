@@ -1,5 +1,8 @@
 """A catalogue of test offers: each behaviour of the upstream as a provider, with a fallback."""
 
+import json
+from collections.abc import Sequence
+
 from tests.doubles.upstream import BEHAVIOURS, Upstream
 
 SIX = '{ mp3 = "mp3", opus = "opus", aac = "aac", flac = "flac", wav = "wav", pcm = "pcm" }'
@@ -8,7 +11,7 @@ SOURCE = 'source = "test", as_of = "2026-11-22"'
 STEADY = {
     "GATEWAY_DEFAULTS_POLICY": "price",
     "GATEWAY_RESILIENCE_BREAKER_FAILURES": "1000000",
-    "GATEWAY_RESILIENCE_RETRY_SHARE": "1",
+    "GATEWAY_RESILIENCE_RETRY_SHARE": "2",
     "GATEWAY_RESILIENCE_EXPLORE_SHARE": "0",
 }
 """Variables of a gateway whose requests do not learn from each other's failures."""
@@ -41,10 +44,10 @@ def priced(model: str, price: str, *more: str, formats: str = SIX) -> str:
     )
 
 
-def provider(name: str, address: str, *offers: str, key: str | None = None) -> str:
+def provider(name: str, address: str, *offers: str, key: str | Sequence[str] | None = None) -> str:
     head = ["[[provider]]", f'name = "{name}"', 'wire = "openai_speech"', f'address = "{address}"']
     if key:
-        head.append(f'key = "{key}"')
+        head.append(f"key = {json.dumps(key)}")
     if name == "billing":
         head.append(BILL)
     return "\n".join([*head, "", *offers, ""])

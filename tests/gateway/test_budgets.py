@@ -112,7 +112,7 @@ async def test_failures_at_once_give_all_of_the_limit_back(
     async with httpx.AsyncClient(
         base_url=gateway.url, headers={"authorization": f"Bearer {key.plain}"}, timeout=30
     ) as many:
-        models = ["test/reset", "test/html", "test/cut-in-the-middle", "again/bad-key"] * 10
+        models = ["again/reset", "again/html", "again/cut-in-the-middle", "again/bad-key"] * 10
         bodies = [{"model": model, "input": text} for model in models]
         asked = (many.post("/v1/audio/speech", json=body) for body in bodies)
         answers = await asyncio.gather(*asked, return_exceptions=True)

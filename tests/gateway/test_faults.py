@@ -82,7 +82,7 @@ BROKEN = [
 JUDGED = [
     *(("cut-clean", form, "broken_off") for form in ("pcm", "mp3", "wav", "opus", "flac")),
     *(("oversize", form, "broken_off") for form in ("pcm", "mp3")),
-    ("drip", "mp3", "broken_off"),
+    ("drip", "mp3", "timeout"),
 ]
 
 
@@ -193,13 +193,22 @@ def test_a_deadline_is_kept_against_silence(
     assert upstream.said(text)[0].gone.wait(5)
 
 
-def test_a_deadline_ends_the_falling_back_too(client: httpx.Client) -> None:
+def test_a_deadline_leaves_the_next_its_share(mine: httpx.Client) -> None:
     begun = time.monotonic()
-    response = speak(client, "pair/hang", "no time for the second", deadline_ms=300)
+    response = speak(mine, "pair/hang", "time enough for the second", deadline_ms=600)
+    assert time.monotonic() - begun < 0.8
+    assert response.status_code == 200, response.text
+    record = settled(mine, response.headers["x-generation-id"])
+    assert tried(record) == [("hang", "failed", "timeout"), ("second", "done", None)]
+
+
+def test_a_deadline_ends_the_falling_back_too(mine: httpx.Client) -> None:
+    begun = time.monotonic()
+    response = speak(mine, "test/hang", "no time", models=["again/head-only"], deadline_ms=300)
     assert time.monotonic() - begun < 0.8
     assert response.status_code == 504
-    record = settled(client, response.headers["x-generation-id"])
-    assert tried(record) == [("hang", "failed", "timeout")]
+    record = settled(mine, response.headers["x-generation-id"])
+    assert tried(record) == [("hang", "failed", "timeout"), ("head-only", "failed", "timeout")]
 
 
 # A clip that breaks.

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from tests.torture import clock, kills, outages, race
+from tests.torture import clock, kills, mixed, outages, race
 
 KINDS: dict[str, Callable[[int, int], list[str]]] = {
     "race": race.run,
@@ -16,6 +16,7 @@ KINDS: dict[str, Callable[[int, int], list[str]]] = {
     "kills-postgresql": partial(kills.run, kind="PostgreSQL"),
     "outages": outages.run,
     "clock": clock.run,
+    "mixed": mixed.run,
 }
 """What can be tortured: each takes a scale and a seed, and gives what was violated."""
 

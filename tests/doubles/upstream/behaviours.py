@@ -29,6 +29,12 @@ async def flapping(x: Exchange) -> None:
     await (speaking.chunked if works else REFUSALS["failing"])(x)
 
 
+async def one_key(x: Exchange) -> None:
+    """Too many for the key that ends in `-one`, and well for every other."""
+    is_one = x.heard.headers.get("authorization", "").endswith("-one")
+    await (REFUSALS["too-many"] if is_one else speaking.fine)(x)
+
+
 BEHAVIOURS: dict[str, Behaviour] = {
     "fine": speaking.fine,
     "kept": speaking.fine,
@@ -43,10 +49,11 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "scripted": scripted,
     "moody": moody,
     "flapping": flapping,
+    "one-key": one_key,
     "oversize": speaking.oversize,
     "endless": speaking.endless,
-    "drip": speaking.dripping(8_000),
-    "drip-at-start": speaking.dripping(4),
+    "drip": speaking.dripping(8_000, 8),
+    "drip-at-start": speaking.dripping(4, 1),
     "stalling": speaking.stalling,
     "cut-clean": speaking.cut_clean,
     "cut-clean-at-start": speaking.cut_clean_at_start,

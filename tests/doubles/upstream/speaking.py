@@ -65,18 +65,18 @@ async def endless(x: Exchange) -> None:
             await asyncio.sleep(0.02)
 
 
-def dripping(at_once: int) -> Behaviour:
-    """So many bytes at once, and then a few at a time: a twentieth of real time or less."""
+def dripping(at_once: int, each: int) -> Behaviour:
+    """So many bytes at once, and then a few at a time, far below real time."""
 
     async def speak(x: Exchange) -> None:
         audio = clip(x.form, 30.0)
         await x.audio()
         async with x.watched():
             await x.chunk(audio[:at_once])
-            for at in range(at_once, len(audio), 8):
+            for at in range(at_once, len(audio), each):
                 if x.heard.gone.is_set():
                     break
-                await x.chunk(audio[at : at + 8])
+                await x.chunk(audio[at : at + each])
                 await asyncio.sleep(0.05)
 
     return speak
