@@ -29,8 +29,8 @@ async def transcode(
 ) -> AsyncGenerator[bytes, None]:
     """Give the audio in the wanted format as soon as any of it exists; close the source at the end.
 
-    Takes the whole stream with its headers. Raises BrokenAudio where it cannot be decoded, and, once
-    all of it was given, where it ended inside a frame.
+    Takes the whole stream with its headers. Raises BrokenAudio where it cannot be decoded, and,
+    once all of it was given, where it ended inside a frame.
     """
     try:
         if passes_untouched(source, target):

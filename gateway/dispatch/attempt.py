@@ -206,6 +206,7 @@ class Attempt:
             first_audio_ms=self._first_audio_ms,
             http_status=self.error.status if self.error else answered,
             error_type=self.error.kind if self.error else None,
+            audio_ms=round(self._meter.seconds * 1000),
             upstream_id=self._calls[-1].heard.upstream_id if self._calls else None,
             billed_units=_billed_units(self._calls),
         )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import providers
 from gateway.audio.formats import Sound
 from gateway.dispatch.admission import Admission
-from gateway.dispatch.sentences import sentences
 from gateway.kept.clips import Clips
 from gateway.metering.journal import Journal
 from gateway.metering.operations import Claim, Opening
@@ -44,14 +43,16 @@ class Job:
     """Its Idempotency-Key. What is spoken under one is kept, and carried on to its end."""
     hedge: bool | None = None
     """Whether another offer may be asked, too, when the first is late; None: as the offer says."""
-    in_sentences: bool = False
-    """Whether it is said sentence by sentence, so that another offer can go on where one breaks."""
 
     @property
     def parts(self) -> tuple[str, ...]:
         """The text as it is said, call by call."""
-        text = self.speech.text
-        return tuple(sentences(text)) if self.in_sentences else (text,)
+        return self.plan.parts
+
+    @property
+    def in_sentences(self) -> bool:
+        """Whether another offer can go on where one breaks."""
+        return len(self.parts) > 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,9 @@ MOST_BYTES = 100_000_000
 class Pace:
     """The progress floor, against bodies that drip: half of real time over any ten seconds.
 
-    A read timeout does not see them, for it begins anew with each byte. Only time spent on waiting for the provider counts; while our own client is the
-    slow one, nobody is to blame. Audio counts for the wait before it, in which it was made.
+    A read timeout does not see them, for it begins anew with each byte. Only time spent on waiting
+    for the provider counts; while our own client is the slow one, nobody is to blame. Audio counts
+    for the wait before it, in which it was made.
     """
 
     def __init__(self) -> None:
@@ -49,8 +50,8 @@ class Pace:
 def most_seconds(text: str, speed: float | None = None) -> float:
     """The most audio that `text` may come to; more is a voice that does not find its end.
 
-    Models repeat themselves for ever now and then, and a client pays for what it was sent. It is far above what people take, and never below
-    what is held for a text that is paid by time.
+    Models repeat themselves for ever now and then, and a client pays for what it was sent. It is
+    far above what people take, and never below what is held for a text that is paid by time.
     """
     by_length = LEAST_ALLOWED_SECONDS + len(text) * SECONDS_PER_CHARACTER
     return max(by_length, longest_ms(text, speed) / 1000)

@@ -110,7 +110,6 @@ def _planned(  # noqa: PLR0913, PLR0917  # all that a job is made of
         is_downgraded=plan.downgraded is not None,
         claim=claim,
         hedge=planned.preferences.hedge,
-        in_sentences=planned.preferences.continuity == "sentence",
     )
     return _with_downgrade(job, planned.cheaper), error
 

@@ -5,8 +5,11 @@ import math
 from gateway.routing.rests import Rest
 from providers import Overloaded, ProviderError, RateLimited, TimedOut
 
-START = 32
+MORE = 0.1
+"""How much wider it gets after as many successes as it is wide, and never by less than one."""
 LESS = 0.7
+LEAST = 4
+"""Below it, it is not the number of requests that is too much."""
 CUT_SECONDS = 1.0
 """One crowd that is too large fails many times; that counts once."""
 FULL_SECONDS = 0.25
@@ -14,11 +17,11 @@ TOO_MUCH = (RateLimited, Overloaded, TimedOut)
 
 
 class Crowd:
-    """Additive increase, multiplicative decrease, between 1 and `most`."""
+    """As many as may be at first; fewer than were too many, and from there slowly more again."""
 
     def __init__(self, most: int) -> None:
         self._most = float(most)
-        self._limit = float(min(START, most))
+        self._limit = float(most)
         self._successes = 0
         """Since the limit last changed."""
         self._cut_at = -math.inf
@@ -39,15 +42,17 @@ class Crowd:
 
     def left(self, error: ProviderError | None, now: float, *, heard: bool) -> None:
         """A request ended, in an error or heard or broken off."""
-        self.in_flight -= 1
         if isinstance(error, TOO_MUCH):
             self._cut(now)
         elif heard and error is None:
             self._successes += 1
             if self._successes >= self.limit:
-                self._limit, self._successes = min(self._limit + 1, self._most), 0
+                wider = self._limit + max(1.0, self._limit * MORE)
+                self._limit, self._successes = min(wider, self._most), 0
+        self.in_flight -= 1
 
     def _cut(self, now: float) -> None:
         if now - self._cut_at >= CUT_SECONDS:
-            self._limit, self._successes = max(1.0, self._limit * LESS), 0
+            crowd = min(self._limit, self.in_flight) * LESS
+            self._limit, self._successes = max(min(self._most, LEAST), crowd), 0
             self._cut_at = now

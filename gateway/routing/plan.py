@@ -12,10 +12,13 @@ from gateway.metering.spoken import longest_ms
 from gateway.routing.judging import Choice, Exclusion, Judge
 from gateway.routing.policies import FASTEST_FIRST, SORT_KEYS, Candidate, Key, Policy, shares
 from gateway.routing.preferences import Preferences
+from gateway.routing.sentences import sentences
 from gateway.routing.standings import Standing, Standings
 from gateway.routing.tasks import Wanted
 from providers import Catalog, Offer, Speech
 
+LONGEST_IN_SENTENCES = 20_000
+"""Characters; a longer text is said in one call."""
 __all__ = ["Choice", "Exclusion", "Moment", "Plan", "make_plan"]
 
 
@@ -42,6 +45,8 @@ class Plan:
     """The most that the request may be charged."""
     downgraded: str | None = None
     """Why a task's downgrade rule made it, in words."""
+    parts: tuple[str, ...] = ()
+    """The text as it is said, call by call."""
     downgrade_at: int | None = None
     """How much of a budget, in thousandths, may be used before a cheaper plan takes its place."""
 
@@ -79,12 +84,13 @@ def make_plan(  # noqa: PLR0913, PLR0917  # everything that a plan depends on, b
     """Sort the offers of the wanted models into choices and exclusions."""
     cap = preferences.cap.nano(len(speech.text))
     judge = Judge(catalog, speech, preferences, cap)
-    spoken_ms = longest_ms(speech.text, speech.speed)
+    parts = _parts(speech, preferences)
+    said = [(part, longest_ms(part, speech.speed)) for part in parts]
     places: list[_Place] = []
     exclusions: list[Exclusion] = []
     for rank, model in enumerate(wanted.models):
         for offer in catalog.models[model]:
-            bound = upper_bound(offer.price, speech.text, spoken_ms, speech.instructions)
+            bound = _bound(offer, said, speech.instructions)
             verdict = judge.verdict(offer, bound)
             if isinstance(verdict, Exclusion):
                 exclusions.append(verdict)
@@ -94,7 +100,21 @@ def make_plan(  # noqa: PLR0913, PLR0917  # everything that a plan depends on, b
     if not preferences.allow_fallbacks:
         exclusions += [_without_fallbacks(choice) for choice in choices[1:]]
         choices = choices[:1]
-    return Plan(tuple(choices), tuple(exclusions), policy, cap)
+    return Plan(tuple(choices), tuple(exclusions), policy, cap, parts=parts)
+
+
+def _parts(speech: Speech, preferences: Preferences) -> tuple[str, ...]:
+    """The text, or its sentences where a break shall be gone on from at the next."""
+    if preferences.continuity == "none" or len(speech.text) > LONGEST_IN_SENTENCES:
+        return (speech.text,)
+    return tuple(sentences(speech.text))
+
+
+def _bound(offer: Offer, said: Iterable[tuple[str, int]], instructions: str | None) -> int | None:
+    """The most that all calls together can cost; None where the price is not known."""
+    bounds = [upper_bound(offer.price, text, ms, instructions) for text, ms in said]
+    known = [bound for bound in bounds if bound is not None]
+    return sum(known) if len(known) == len(bounds) else None
 
 
 def _place(  # noqa: PLR0913, PLR0917  # as above

@@ -24,9 +24,7 @@ _BY_NAME = {"only", "ignore", "order"}
 
 def check_names(catalog: Catalog, wanted: Wanted, preferences: Preferences) -> None:
     """Refuse lists of providers that name nobody there is: they can only be slips of the pen."""
-    lists = {"provider.only": preferences.only}
-    if not preferences.allow_fallbacks:
-        lists["provider.order"] = preferences.order
+    lists = {"provider.only": preferences.only, "provider.order": preferences.order}
     for field, given in lists.items():
         if given and not catalog.providers.keys() & set(given):
             names = ", ".join(repr(each[:100]) for each in given[:VOICES_TOLD])

@@ -73,7 +73,7 @@ class Stage:
             "hedge": False,
             "in_sentences": False,
         }
-        self.standings = Standings(random=Random(1))  # noqa: S311
+        self.standings = Standings(random=Random(1))
         self.tools = SimpleNamespace(
             client=None,
             speak=self._speak,

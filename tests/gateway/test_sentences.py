@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dispatch.sentences import LEAST_CHARACTERS, sentences
 from gateway.metering.spoken import can_be_spoken
+from gateway.routing.sentences import LEAST_CHARACTERS, sentences
 
 # `|` is where a cut is due. Pieces are long enough here, so that each cut shows.
 TEXTS = [
