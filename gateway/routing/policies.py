@@ -14,6 +14,8 @@ SUFFIXES: dict[str, Policy] = {"nitro": "throughput", "floor": "price"}
 """OpenRouter's model suffixes."""
 FASTEST_FIRST: tuple[Policy, ...] = ("latency", "throughput")
 """Policies that go by what was seen, and so would never ask an offer that nobody has asked."""
+WELL = 0.8
+"""How available an offer is that counts as well: for half a minute after a lone failure it is not."""
 Key = tuple[float, ...]
 
 
@@ -57,7 +59,12 @@ def _availability(candidate: Candidate) -> Key:
 
 def _balanced(candidate: Candidate) -> Key:
     """Lots divided by weights, least first, draw without replacement (Efraimidis, Spirakis)."""
-    return (_purse(candidate), candidate.lot / _weight(candidate))
+    return (*_league(candidate), candidate.lot / _weight(candidate))
+
+
+def _league(candidate: Candidate) -> Key:
+    """Lots are drawn among those that are well, and of these among those that cost alike."""
+    return (float(candidate.standing.availability < WELL), _purse(candidate))
 
 
 def _purse(candidate: Candidate) -> float:
@@ -89,6 +96,6 @@ def shares(policy: Policy, equals: Sequence[Candidate]) -> list[float | None]:
     """
     if policy != "balanced":
         return [None] * len(equals)
-    first = min(map(_purse, equals), default=0.0)
-    weights = [_weight(each) if _purse(each) == first else 0.0 for each in equals]
+    first = min(map(_league, equals), default=())
+    weights = [_weight(each) if _league(each) == first else 0.0 for each in equals]
     return [weight / sum(weights) for weight in weights]

@@ -154,3 +154,11 @@ def test_no_stranger_of_a_later_model_goes_before_the_model_that_was_asked_for()
 def test_who_has_never_been_heard_is_cold() -> None:
     assert Standing(attempts=5, failures={"TimedOut": 5}).is_cold
     assert not seen(100).is_cold
+
+
+def test_lots_are_drawn_among_those_that_are_well() -> None:
+    among = catalog(offer("ailing", "a/m", 1), offer("well", "a/m", 30))
+    standings = Known({"ailing": Standing(availability=0.7)})
+    made = plan(among, policy="balanced", at=moment(standings))
+    assert order(made) == ["well", "ailing"]
+    assert [each.share for each in made.choices] == [1.0, 0.0]
