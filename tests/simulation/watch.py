@@ -61,6 +61,7 @@ class _Past:
     shut_until: float = -math.inf
     probes: int = 0
     asked_at: float = -math.inf
+    panic_at: float = -math.inf
     failed_at: float = -math.inf
     proved_at: float = -math.inf
     """When a probe or a desperate attempt last went well."""
@@ -136,7 +137,8 @@ class Watch(Standings):
         hold(past.probes <= 1, f"{grant.offer} is probed {past.probes} times at once")
         if now < past.shut_until and not grant.is_probe:
             hold(desperate, f"{grant.offer} is asked though it failed so often")
-            hold(now - past.asked_at >= 1 or past.asked_at < past.mark, f"{grant.offer}: panic")
+            hold(now - past.panic_at >= 1 or past.panic_at < past.mark, f"{grant.offer}: panic")
+            past.panic_at = now
         past.asked_at = now
 
     def _check_places(self, offer: str, now: float) -> None:
@@ -198,7 +200,8 @@ class Budget(Allowance):
         super().__init__(share)
         self._requests: deque[float] = deque()
         self._taken: deque[tuple[float, float, str]] = deque()
-        self.takes = 0
+        self.charged = 0.0
+        """Of all time."""
         self.said_no = False
 
     def asked(self, now: float) -> None:
@@ -209,7 +212,7 @@ class Budget(Allowance):
         took = super().take(now, cost, key)
         self.said_no = not took
         if took:
-            self.takes += 1
+            self.charged += cost
             self._taken.append((now, cost, key))
             self._check(now, key)
         return took
