@@ -1,18 +1,19 @@
 """Requests: each takes its course through the offers as a real one does, but for the audio."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
 from gateway.dispatch.course import MOST_PER_PROVIDER, Course, Try
-from gateway.routing.plan import Plan
+from gateway.routing.plan import Choice, Plan
 from gateway.routing.policies import POLICIES
 from gateway.routing.preferences import Preferences
-from gateway.routing.standings import Ending
+from gateway.routing.standings import Ending, Rest
 from providers import ProviderError, TimedOut, Unreachable
 from tests.simulation.mouths import VOICES, Answer
 from tests.simulation.planning import planned
-from tests.simulation.watch import hold
+from tests.simulation.watch import hold, variables
 from tests.simulation.world import World
 
 ATTEMPTS = 3
@@ -106,30 +107,38 @@ class Request:
         world.well_again(self.choices[0], asked_before=before)
         if isinstance(found, Try):
             self._go(found)
-        elif not found.is_full:
-            self._check_refusal()
+            return
+        rests = [(choice, self._rest(choice, found)) for choice in self.choices]
+        if not found.is_full:
+            self._check_refusal(rests)
             self._end("refused")
         elif world.now < self.wait_until:
-            world.after(world.random.uniform(0.1, 0.5), self._enter)
+            world.after(world.random.uniform(0.3, 1.0), self._enter)
         else:
             self._end("busy")
 
-    def _check_refusal(self) -> None:
-        """Whoever is well and does not rest would have been asked; a breaker gave way lately."""
-        world, watch, now = self.world, self.world.watch, self.world.now
-        for choice in self.choices:
-            offer, provider = choice.offer, world.catalog.providers[choice.offer.provider]
-            rest = watch.resting(provider, offer, choice.voice, now)
-            hold(rest, f"{offer.name} does not rest and was not asked")
-            excuse = watch.excuse(provider, offer, choice.voice, now)
-            hold(excuse, f"{offer.name} was not asked and did nothing wrong")
-            if rest is not None and rest.is_broken:
-                asked = max(
-                    watch.pasts[offer.name, each].asked_at
-                    for each in [key.variable for key in provider.credentials] or [""]
-                )
-                full = watch.in_flight[offer.name] > 0
-                hold(full or now - asked < 1, f"no panic for {offer.name}, which rests: {rest}")
+    def _rest(self, choice: Choice, told: Rest) -> Rest | None:
+        """Whoever does not rest would have been asked, and whoever does has done something.
+
+        One that has just recovered is passed over by lot, also where others have enough to do.
+        """
+        watch, now, name = self.world.watch, self.world.now, choice.offer.name
+        provider = self.world.catalog.providers[choice.offer.provider]
+        rest = watch.resting(provider, choice.offer, choice.voice, now)
+        excuse = watch.excuse(provider, choice.offer, choice.voice, now)
+        hold(excuse, f"{name} was not asked and did nothing wrong")
+        has_recovered = told.is_full and watch.has_recovered(provider, choice.offer, now)
+        hold(rest or has_recovered, f"{name} does not rest and was not asked")
+        return rest
+
+    def _check_refusal(self, rests: Iterable[tuple[Choice, Rest | None]]) -> None:
+        """Where breakers alone keep everybody away, each has given way within the last second."""
+        for choice, rest in rests:
+            watch, offer = self.world.watch, choice.offer.name
+            if rest and rest.is_broken and not watch.in_flight[offer]:
+                provider = self.world.catalog.providers[choice.offer.provider]
+                asked_at = max(watch.pasts[offer, each].asked_at for each in variables(provider))
+                hold(self.world.now - asked_at < 1, f"no panic for {offer}, which rests: {rest}")
 
     # Attempts.
 

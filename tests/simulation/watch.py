@@ -117,6 +117,11 @@ class Watch(Standings):
             return excuses[0]
         return "full" if self.in_flight[offer.name] >= 1 else None
 
+    def has_recovered(self, provider: Provider, offer: Offer, now: float) -> bool:
+        """Whether a breaker of its may have closed so lately that it is asked by lot."""
+        pasts = [self.pasts[offer.name, each] for each in variables(provider)]
+        return any(now - past.proved_at <= RAMP_SECONDS for past in pasts)
+
     def _credential_s_excuse(self, offer: str, keys: tuple[Key, ...], now: float) -> str | None:
         if any(now <= self.opens.get(key, -1.0) for key in keys):
             return "gate"
@@ -189,7 +194,7 @@ class Watch(Standings):
         self.opens[key] = max(self.opens.get(key, 0.0), now + most)
 
     def _keys_of(self, provider: Provider, offer: str, voice: str) -> Iterable[tuple[Key, ...]]:
-        for variable in [each.variable for each in provider.credentials] or [""]:
+        for variable in variables(provider):
             yield _keys(provider.name, offer, voice, variable)
 
 
@@ -228,6 +233,11 @@ class Budget(Allowance):
         hold(taken <= there_is, f"{taken} of a budget of {there_is} are taken")
         own = sum(cost for _, cost, each in self._taken if each == key)
         hold(own <= max(3.0, there_is / 2), f"{key} takes {own} of {there_is}")
+
+
+def variables(provider: Provider) -> list[str]:
+    """Its credentials' names; of one that wants none, the empty one."""
+    return [each.variable for each in provider.credentials] or [""]
 
 
 def _variable(grant: Grant) -> str:
