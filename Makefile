@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test bench torture seeds format check clean
+.PHONY: run test bench torture simulate seeds format check clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -39,6 +39,9 @@ torture: $(VENV)/.tested
 	    echo "installing faketime"; apt-get update -qq && apt-get install -y -qq faketime >/dev/null; \
 	  else echo "faketime is not here: its part will say so"; fi; }
 	$(BIN)/python -m tests.torture
+
+simulate: $(VENV)/.tested
+	$(BIN)/python -m tests.simulation --seeds 10000
 
 seeds: $(VENV)/.tested
 	$(BIN)/python -m tests.seeds

@@ -35,6 +35,7 @@ SETS: dict[str, tuple[str, ...]] = {
     "access": ("tests/gateway/test_access.py",),
     "claims": (f"{LEDGER}/test_claims_raced.py",),
     "routing": ("tests/simulation",),
+    "standings": ("tests/gateway/test_breakers.py", "tests/gateway/test_standings.py"),
     "race": (f"{LEDGER}/test_race.py", "-k", "postgresql"),
 }
 NOT_COPIED = shutil.ignore_patterns(".*", "node_modules", "__pycache__", "data")

@@ -4,63 +4,47 @@ import argparse
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from tests.simulation.watch import Wrong
-from tests.simulation.world import World
+from tests.simulation.requests import Life, live
 
 PROCESSES = 2
 TOLD = 20
 """Seeds that went wrong, at most."""
 
 
-@dataclass(frozen=True)
-class Lived:
-    seed: int
-    outcomes: Counter[str]
-    wrong: str | None = None
-
-
-def live(seed: int) -> Lived:
-    world = World(seed)
-    try:
-        return Lived(seed, world.run())
-    except Wrong as wrong:
-        return Lived(seed, world.outcomes, f"at {world.now - world.begins:.3f} s: {wrong}")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--seed", type=int, help="only this one, with what is wrong as it is")
+    parser.add_argument("--seed", type=int, help="only this one")
     parser.add_argument("--seeds", type=int, default=10_000, help="how many, from 0")
     asked = parser.parse_args()
-    if asked.seed is not None:
-        World(asked.seed).run()
-        return
     began = time.monotonic()
+    lives = [live(asked.seed)] if asked.seed is not None else _lives(asked.seeds)
+    _tell(lives, time.monotonic() - began)
+    sys.exit(any(life.wrong for life in lives))
+
+
+def _lives(seeds: int) -> list[Life]:
     with ProcessPoolExecutor(PROCESSES) as pool:
-        lives = pool.map(live, range(asked.seeds), chunksize=20)
-        lived = list(track(lives, "seeds", total=asked.seeds, console=Console(stderr=True)))
-    tell(lived, time.monotonic() - began)
-    sys.exit(any(each.wrong for each in lived))
+        lives = pool.map(live, range(seeds), chunksize=20)
+        return list(track(lives, "seeds", total=seeds, console=Console(stderr=True)))
 
 
-def tell(lived: list[Lived], seconds: float) -> None:
-    console = Console()
-    outcomes = sum((each.outcomes for each in lived), Counter[str]())
-    table = Table("requests ended", "times", title=f"{len(lived)} seeds in {seconds:.0f} s")
+def _tell(lives: Sequence[Life], seconds: float) -> None:
+    outcomes = sum((life.outcomes for life in lives), Counter[str]())
+    table = Table("requests", "times", title=f"{len(lives)} seeds in {seconds:.0f} s")
     for outcome, times in outcomes.most_common():
         table.add_row(outcome, f"{times:,}")
-    console.print(table)
-    wrong = [each for each in lived if each.wrong]
-    for each in wrong[:TOLD]:
-        console.print(f"wrong: python -m tests.simulation --seed {each.seed}   ({each.wrong})")
-    console.print(f"{len(wrong)} of {len(lived)} seeds went wrong")
+    Console().print(table)
+    wrong = [life for life in lives if life.wrong]
+    for life in wrong[:TOLD]:
+        print(f"wrong: python -m tests.simulation --seed {life.seed}   ({life.wrong})")
+    print(f"{len(wrong)} of {len(lives)} seeds went wrong")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Mouths: simulated offers, well or ill by the minute, with rate limits, quotas and odd keys."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Literal
 
@@ -35,7 +35,7 @@ NATURES: tuple[tuple[Nature, int], ...] = (
     ("flapping", 3),
     ("dead", 2),
     ("recovering", 3),
-    ("limited", 3),
+    ("limited", 4),
     ("poor", 1),
     ("locked", 1),
     ("gone", 1),
@@ -136,21 +136,32 @@ class Mouth:
         return Answer(random.uniform(0.01, 0.5), error=kind("ill"))
 
 
-def mouth(number: int, random: Random, horizon: float) -> Mouth:
-    """A random one."""
+def mouths(random: Random, begins: float, ends: float) -> list[Mouth]:
+    """A few random ones; now and then two of them are one provider's."""
+    made: list[Mouth] = []
+    for number in range(random.randint(1, 6)):
+        each = _mouth(number, random, begins, ends)
+        last = made[-1] if made else each
+        if last.offer.model != each.offer.model and random.random() < 0.5:
+            each.provider = last.provider
+            each.offer = replace(each.offer, provider=last.provider.name)
+        made.append(each)
+    return made
+
+
+def _mouth(number: int, random: Random, begins: float, ends: float) -> Mouth:
     names, weights = zip(*NATURES, strict=True)
     nature: Nature = random.choices(names, weights)[0]
     name = f"{nature}-{number}"
     keys = random.choice([0, 1, 1, 2, 3])
     credentials = tuple(Credential(f"KEY_{number}_{each}", "secret") for each in range(keys))
-    provider = Provider(name, "openai_speech", "http://127.0.0.1:1", credentials)
     illnesses = [Unreachable, TimedOut, Overloaded, NotAudio, BrokenOff, None]
     return Mouth(
         offer=_offer(name, random),
-        provider=provider,
+        provider=Provider(name, "openai_speech", "http://127.0.0.1:1", credentials),
         nature=nature,
         random=random,
-        turns=_turns(nature, random, horizon),
+        turns=_turns(nature, random, begins, ends),
         pace=random.uniform(3, 6) if nature == "slow" else random.uniform(0.1, 0.8),
         illness=random.choice(illnesses),
     )
@@ -169,15 +180,14 @@ def _offer(name: str, random: Random) -> Offer:
     )
 
 
-def _turns(nature: Nature, random: Random, horizon: float) -> list[float]:
+def _turns(nature: Nature, random: Random, begins: float, ends: float) -> list[float]:
     if nature == "dead":
         return [FOREVER]
     if nature == "recovering":
-        return [random.uniform(0.05, 0.5) * horizon]
+        return [begins + random.uniform(0.05, 0.5) * (ends - begins)]
     if nature == "flapping":
-        turns, at = [], 0.0
-        while at < horizon:
-            at += random.uniform(2, 45)
-            turns.append(at)
+        turns = [begins]
+        while turns[-1] < ends:
+            turns.append(turns[-1] + random.uniform(2, 45))
         return turns
     return []

@@ -16,11 +16,12 @@ def planned(  # noqa: PLR0913, PLR0917  # as the plan itself
     catalog: Catalog,
     preferences: Preferences,
     policy: Policy,
+    voice: str,
     standings: Standings,
     random: Random,
     now: float,
 ) -> Plan:
     wanted = Wanted(tuple(catalog.models))
-    speech = Speech(text="0123456789", voice="", format="mp3")
+    speech = Speech(text="0123456789", voice=voice, format="mp3")
     moment = Moment(standings, now, random, EXPLORE_SHARE)
     return make_plan(catalog, wanted, speech, preferences, policy, moment)

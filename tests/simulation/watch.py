@@ -61,6 +61,7 @@ class _Past:
     shut_until: float = -math.inf
     probes: int = 0
     asked_at: float = -math.inf
+    panic_at: float = -math.inf
     failed_at: float = -math.inf
     proved_at: float = -math.inf
     """When a probe or a desperate attempt last went well."""
@@ -116,6 +117,11 @@ class Watch(Standings):
             return excuses[0]
         return "full" if self.in_flight[offer.name] >= 1 else None
 
+    def has_recovered(self, provider: Provider, offer: Offer, now: float) -> bool:
+        """Whether a breaker of its may have closed so lately that it is asked by lot."""
+        pasts = [self.pasts[offer.name, each] for each in variables(provider)]
+        return any(now - past.proved_at <= RAMP_SECONDS for past in pasts)
+
     def _credential_s_excuse(self, offer: str, keys: tuple[Key, ...], now: float) -> str | None:
         if any(now <= self.opens.get(key, -1.0) for key in keys):
             return "gate"
@@ -136,7 +142,8 @@ class Watch(Standings):
         hold(past.probes <= 1, f"{grant.offer} is probed {past.probes} times at once")
         if now < past.shut_until and not grant.is_probe:
             hold(desperate, f"{grant.offer} is asked though it failed so often")
-            hold(now - past.asked_at >= 1 or past.asked_at < past.mark, f"{grant.offer}: panic")
+            hold(now - past.panic_at >= 1 or past.panic_at < past.mark, f"{grant.offer}: panic")
+            past.panic_at = now
         past.asked_at = now
 
     def _check_places(self, offer: str, now: float) -> None:
@@ -187,7 +194,7 @@ class Watch(Standings):
         self.opens[key] = max(self.opens.get(key, 0.0), now + most)
 
     def _keys_of(self, provider: Provider, offer: str, voice: str) -> Iterable[tuple[Key, ...]]:
-        for variable in [each.variable for each in provider.credentials] or [""]:
+        for variable in variables(provider):
             yield _keys(provider.name, offer, voice, variable)
 
 
@@ -198,7 +205,8 @@ class Budget(Allowance):
         super().__init__(share)
         self._requests: deque[float] = deque()
         self._taken: deque[tuple[float, float, str]] = deque()
-        self.takes = 0
+        self.charged = 0.0
+        """Of all time."""
         self.said_no = False
 
     def asked(self, now: float) -> None:
@@ -209,7 +217,7 @@ class Budget(Allowance):
         took = super().take(now, cost, key)
         self.said_no = not took
         if took:
-            self.takes += 1
+            self.charged += cost
             self._taken.append((now, cost, key))
             self._check(now, key)
         return took
@@ -225,6 +233,11 @@ class Budget(Allowance):
         hold(taken <= there_is, f"{taken} of a budget of {there_is} are taken")
         own = sum(cost for _, cost, each in self._taken if each == key)
         hold(own <= max(3.0, there_is / 2), f"{key} takes {own} of {there_is}")
+
+
+def variables(provider: Provider) -> list[str]:
+    """Its credentials' names; of one that wants none, the empty one."""
+    return [each.variable for each in provider.credentials] or [""]
 
 
 def _variable(grant: Grant) -> str:

@@ -1,29 +1,23 @@
-"""The world: requests come, take their course through the offers, and end, on its own clock."""
+"""The world: offers, what is remembered of them, and events one after another on its own clock."""
 
 import heapq
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
 from itertools import count
 from random import Random
 
-from gateway.dispatch.course import MOST_PER_PROVIDER, Course, Try
 from gateway.routing.allowance import Allowance
-from gateway.routing.plan import Choice, Plan
-from gateway.routing.policies import POLICIES
-from gateway.routing.preferences import Preferences
-from gateway.routing.standings import Ending, Rest
+from gateway.routing.plan import Choice
+from gateway.routing.standings import Rest
 from gateway.settings import Load, Resilience
-from providers import Catalog, ProviderError, Unreachable
-from tests.simulation.mouths import Answer, mouth
-from tests.simulation.planning import planned
+from providers import Catalog, Offer
+from tests.simulation.mouths import VOICES, mouths
 from tests.simulation.watch import Budget, Watch, hold
 
-ATTEMPTS = 3
-WAIT_SECONDS = 4.0
-"""How long a request waits for a place."""
-FIRSTS = 200
+MOST_REQUESTS = 450
+LATER_SECONDS = 4_000.0
+"""When no rest lasts any more."""
+FIRSTS = 80
 """Requests that a recovered offer may miss: with a tenth of them at least, it gets one."""
 LONGEST_ATTEMPT = 30.0
 SHORT_REST = 2.0
@@ -35,7 +29,9 @@ class World:
 
     def __init__(self, seed: int) -> None:
         self.random = random = Random(seed)
-        self.horizon = random.uniform(90, 300)
+        self.rate = random.choice([0.3, 1.0, 1.0, 4.0, 12.0])
+        """Requests a second; the busier the world, the shorter."""
+        self.horizon = min(random.uniform(90, 300), MOST_REQUESTS / self.rate)
         self.now = 1_000.0 * random.random()
         self.begins, self.ends = self.now, self.now + self.horizon
         self.rules = Resilience(
@@ -44,13 +40,13 @@ class World:
             retry_share=random.choice([0.0, 0.1, 0.2]),
         )
         self.load = Load(offer_concurrent=random.choice([1, 8, 32, 256, 256]))
-        self.mouths = [mouth(each, random, self.ends) for each in range(random.randint(1, 6))]
+        self.mouths = mouths(random, self.begins, self.ends)
         self.by_offer = {each.offer.name: each for each in self.mouths}
-        models: dict[str, tuple[object, ...]] = {}
+        models: dict[str, tuple[Offer, ...]] = {}
         for each in self.mouths:
             models[each.offer.model] = (*models.get(each.offer.model, ()), each.offer)
         providers = {each.provider.name: each.provider for each in self.mouths}
-        self.catalog = Catalog(providers, models, {})  # type: ignore[arg-type]  # tuples of offers
+        self.catalog = Catalog(providers, models, {})
         self.watch = Watch(self.rules, self.load, Random(seed + 1))
         self.retries = Budget(self.rules.retry_share)
         self.hedges = Allowance(self.rules.hedge_share, 0.0)
@@ -62,31 +58,42 @@ class World:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._number = count()
 
-    def run(self) -> Counter[str]:
+    def run(self, arrive: Callable[["World"], None]) -> Counter[str]:
         """Live to the end; how requests ended, by kind. Raises Wrong."""
-        self._plan_arrivals()
+        self._plan_arrivals(lambda: arrive(self))
         while self._events:
             self.now, _, happens = heapq.heappop(self._events)
             happens()
         hold(not self.watch.opened, f"{len(self.watch.opened)} grants never ended")
         hold(self.outcomes.total() == self.outcomes["asked"] * 2, "a request never ended")
+        self._check_later()
         return self.outcomes
+
+    def _check_later(self) -> None:
+        """Nothing lasts for ever: no place, no probe, no rest."""
+        for each in self.mouths:
+            for voice in VOICES:
+                later = self.now + LATER_SECONDS
+                rest = self.watch.resting(each.provider, each.offer, voice, later)
+                hold(rest is None, f"{each.offer.name} still rests long after: {rest}")
 
     def after(self, seconds: float, happens: Callable[[], None]) -> None:
         heapq.heappush(self._events, (self.now + seconds, next(self._number), happens))
 
-    def _plan_arrivals(self) -> None:
+    def _plan_arrivals(self, arrive: Callable[[], None]) -> None:
         """A steady stream, with a burst now and then."""
-        rate, at = self.random.choice([0.3, 1.0, 1.0, 4.0]), 0.0
-        while (at := at + self.random.expovariate(rate)) < self.horizon:
+        at = 0.0
+        while (at := at + self.random.expovariate(self.rate)) < self.horizon:
             for _ in range(self.random.choice([1] * 30 + [2, 15])):
-                self.after(at, lambda: Request(self).arrive())
+                self.after(at, arrive)
 
     def well_again(self, choice: Choice, *, asked_before: int) -> None:
         """A recovered offer that is first in a plan gets traffic again."""
         name = choice.offer.name
         since = self.by_offer[name].well_since
-        if since is None or self.now < since + LONGEST_ATTEMPT:
+        # A credential that its provider's other offer uses may rest for that one's sake.
+        alone = sum(each.provider.name == choice.offer.provider for each in self.mouths) == 1
+        if not alone or since is None or self.now < since + LONGEST_ATTEMPT:
             return
         rest = self._rests(choice)
         if rest is not None:
@@ -103,223 +110,3 @@ class World:
     def _rests(self, choice: Choice) -> Rest | None:
         provider = self.catalog.providers[choice.offer.provider]
         return self.watch.resting(provider, choice.offer, choice.voice, self.now)
-
-
-@dataclass
-class _Speaking:
-    """An attempt in flight."""
-
-    made: Try
-    began: float
-    answer: Answer
-    heard: bool = False
-
-
-@dataclass(eq=False)
-class Request:
-    """One request; what the attempts of a real one do, with no audio."""
-
-    world: World
-    over: bool = False
-    speaking: list[_Speaking] = field(default_factory=list)
-    started: list[Try] = field(default_factory=list)
-    budget_gone: bool = False
-
-    def arrive(self) -> None:
-        world, random = self.world, self.world.random
-        world.outcomes["asked"] += 1
-        world.retries.asked(world.now)
-        world.hedges.asked(world.now)
-        self.key = f"key-{random.choice([0, 0, 0, 1, 2, 3])}"
-        self.hedged = random.random() < 0.3
-        plan = self._plan()
-        providers = world.catalog.providers
-        self.choices = list(plan.choices)
-        self.course = Course(plan.choices, providers, world.watch, world.retries, self.key)
-        self.wait_until = world.now + WAIT_SECONDS
-        if random.random() < 0.1:
-            world.after(random.expovariate(1 / 2.0), partial(self._end, "client left"))
-        self._enter()
-
-    def _plan(self) -> Plan:
-        world, random = self.world, self.world.random
-        names = [each.provider.name for each in world.mouths]
-        some = tuple(random.sample(names, random.randint(0, len(names))))
-        preferences = Preferences(
-            order=some if random.random() < 0.1 else (),
-            ignore=some[:1] if random.random() < 0.1 else (),
-            partition=random.choice(["model", "none"]),
-        )
-        policy = random.choice(POLICIES)
-        plan = planned(world.catalog, preferences, policy, world.watch, random, world.now)
-        told = [choice.offer.provider for choice in plan.choices]
-        may = [name for name in names if name not in preferences.ignore]
-        hold(sorted(told) == sorted(may), f"{policy} orders {told}, not each of {may} once")
-        return plan
-
-    # Before the first attempt.
-
-    def _enter(self) -> None:
-        if self.over:
-            return
-        if not self.choices:
-            self._end("nobody may")
-            return
-        world = self.world
-        before = world.watch.granted[self.choices[0].offer.name]
-        found = self.course.first(world.now)
-        world.well_again(self.choices[0], asked_before=before)
-        if isinstance(found, Try):
-            self._go(found)
-        elif not found.is_full:
-            self._check_refusal()
-            self._end("refused")
-        elif world.now < self.wait_until:
-            world.after(world.random.uniform(0.1, 0.5), self._enter)
-        else:
-            self._end("busy")
-
-    def _check_refusal(self) -> None:
-        """Whoever is well and does not rest would have been asked; a breaker gave way lately."""
-        world, watch, now = self.world, self.world.watch, self.world.now
-        for choice in self.choices:
-            offer, provider = choice.offer, world.catalog.providers[choice.offer.provider]
-            rest = watch.resting(provider, offer, choice.voice, now)
-            hold(rest, f"{offer.name} does not rest and was not asked")
-            excuse = watch.excuse(provider, offer, choice.voice, now)
-            hold(excuse, f"{offer.name} was not asked and did nothing wrong")
-            if rest is not None and rest.is_broken:
-                asked = max(
-                    watch.pasts[offer.name, each].asked_at
-                    for each in [key.variable for key in provider.credentials] or [""]
-                )
-                full = watch.in_flight[offer.name] > 0
-                hold(full or now - asked < 1, f"no panic for {offer.name}, which rests: {rest}")
-
-    # Attempts.
-
-    def _go(self, found: Try) -> None:
-        """The ledger may still say no to this offer."""
-        world = self.world
-        if world.random.random() < 0.01:
-            self.course.refused(found, world.now)
-            self.choices.remove(found.choice)
-            if self.started:
-                self._end("no budget")
-            else:
-                self._enter()
-            return
-        self._start(found)
-
-    def _start(self, found: Try) -> None:
-        world = self.world
-        name = found.choice.offer.provider
-        self.started.append(found)
-        asked = sum(each.choice.offer.provider == name for each in self.started)
-        hold(asked <= MOST_PER_PROVIDER, f"{name} is asked {asked} times for one request")
-        hold(len(self.started) <= ATTEMPTS, f"{len(self.started)} attempts of one request")
-        variable = found.grant.credential.variable if found.grant.credential else ""
-        answer = world.by_offer[found.choice.offer.name].answer(
-            found.choice.voice, variable, world.now
-        )
-        each = _Speaking(found, world.now, answer)
-        self.speaking.append(each)
-        if answer.first_audio is not None:
-            world.after(answer.first_audio, partial(self._hear, each))
-        world.after(answer.ends, partial(self._ended, each))
-        if self.hedged:
-            world.after(1.0, partial(self._hedge, each))
-
-    def _hear(self, each: _Speaking) -> None:
-        """The first audio decides: any other attempt is broken off."""
-        if each not in self.speaking:
-            return
-        each.heard = True
-        for other in self.speaking:
-            if other is not each:
-                self.world.watch.ended(other.made.grant, Ending(), self.world.now)
-        self.speaking = [each]
-
-    def _ended(self, each: _Speaking) -> None:
-        if each not in self.speaking:
-            return
-        self.speaking.remove(each)
-        answer, now = each.answer, self.world.now
-        first = None if answer.first_audio is None else answer.first_audio * 1000
-        self.world.watch.ended(each.made.grant, Ending(answer.error, first, 0.3), now)
-        if answer.error is None:
-            self._end("answered")
-        elif each.heard:
-            self._end("broken off")
-        elif not self.speaking:
-            self._fall_back(answer.error, each.made)
-
-    def _hedge(self, late: _Speaking) -> None:
-        world = self.world
-        waits = late in self.speaking and not late.heard and len(self.speaking) == 1
-        if not waits or len(self.started) == ATTEMPTS or not world.hedges.take(world.now):
-            return
-        found = self.course.beside(late.made, world.now)
-        if found is not None:
-            hold(not found.grant.is_probe, "a hedge probes")
-            self._start(found)
-
-    # Between attempts.
-
-    def _fall_back(self, error: ProviderError, failed: Try) -> None:
-        if len(self.started) == ATTEMPTS:
-            self._end("three failed")
-            return
-        world = self.world
-        takes = world.retries.takes
-        world.retries.said_no = False
-        found = self.course.after(error, failed, world.now)
-        charged = world.retries.takes - takes
-        if found is None:
-            hold(charged == 0, "a retry that is not made is charged")
-            self._check_end(error)
-            return
-        free = isinstance(error, Unreachable)
-        hold(charged == (not free), f"a {found.kind} is charged {charged} times")
-        if found.kind == "repeat":
-            self.pending = found
-            world.after(world.random.uniform(0.05, 1.0), partial(self._repeat, found))
-        else:
-            self._go(found)
-
-    def _repeat(self, found: Try) -> None:
-        """After a pause; the client may have left meanwhile."""
-        if self.over:
-            self.course.unused(found, self.world.now)
-        else:
-            self._go(found)
-
-    def _check_end(self, error: ProviderError) -> None:
-        """Nobody goes on: the budget is used up, or everybody else has a reason to be left out."""
-        world = self.world
-        if world.retries.said_no:
-            self._end("retry budget")
-            return
-        if not error.elsewhere:
-            self._end("pointless")
-            return
-        tried = [each.choice for each in self.started]
-        excuses = []
-        for choice in self.choices:
-            if choice not in tried:
-                provider = world.catalog.providers[choice.offer.provider]
-                excuse = world.watch.excuse(provider, choice.offer, choice.voice, world.now)
-                hold(excuse, f"{choice.offer.name} was left out and did nothing wrong")
-                excuses.append(str(excuse))
-        self._end("nobody left: " + (min(excuses, default="all tried")))
-
-    def _end(self, outcome: str) -> None:
-        if self.over:
-            return
-        self.over = True
-        for each in self.speaking:
-            heard = each.answer.first_audio if each.heard else None
-            ending = Ending(first_audio_ms=None if heard is None else heard * 1000)
-            self.world.watch.ended(each.made.grant, ending, self.world.now)
-        self.speaking = []
-        self.world.outcomes[outcome] += 1
