@@ -31,20 +31,23 @@ from tests.gateway.ledger.audit import assert_at_rest, assert_sound
 
 REQUESTS = 10_000
 CLIENTS = 32
+PAUSE_SECONDS = 0.15
+"""Between two requests of a client, on the average: a gateway that is never idle is always late."""
 KEYS = 4
 MODEL = "mixed/model"
 GOOD = ("good-one", "good-two")
 NAMES = {
     "good-one": ("chunked", 15),
     "good-two": ("chunked", 16),
-    "flapping": ("flapping", 15),
+    "flapping": ("flapping", 12),
     "slow": ("slow", 150),
 }
 """Provider -> how it behaves, and USD per million characters.
 
-The slow one is dear, for lots are drawn by price alone: a cheap one would be drawn often.
+What fails is cheapest, so that it is wanted. The slow one is dear, for lots are drawn by price
+alone: a cheap one would be drawn often, and that is no failure of routing.
 """
-DEAD = ("dead", "http://127.0.0.1:1/v1", 14)
+DEAD = ("dead", "http://127.0.0.1:1/v1", 10)
 WISHES: tuple[dict[str, object], ...] = (
     {},
     {},
@@ -133,6 +136,7 @@ async def _load(
         async def caller(key: Key) -> None:
             for body in left:
                 await _ask(session, key, body, seen)
+                await asyncio.sleep(random.expovariate(1 / PAUSE_SECONDS))
 
         telling = asyncio.create_task(_tell(seen, len(bodies)))
         await asyncio.gather(*(caller(keys[n % KEYS]) for n in range(CLIENTS)))
