@@ -12,6 +12,9 @@ from gateway.routing.standings import Rest
 from gateway.routing.telling import told
 from gateway.tracing import Step
 
+AT_ONCE_SECONDS = 0.001
+"""Who had its place within this time has not waited."""
+
 
 class Start:
     """A job that is about to be held, with the attempt that it will begin with."""
@@ -82,10 +85,9 @@ class Start:
         """What the trace tells of it."""
         planned, admitted = self.job.planned, self.admitted_at
         attributes = {"voxroute.hold_nano_usd": self.job.plan.hold_nano}
-        return [
-            Step("queue", planned, admitted),
-            Step("hold", admitted, held_at, attributes),
-        ]
+        hold = Step("hold", admitted, held_at, attributes)
+        waited = admitted - planned > AT_ONCE_SECONDS
+        return [Step("queue", planned, admitted), hold] if waited else [hold]
 
     def _course(self, job: Job) -> Course:
         tools = self._tools

@@ -11,7 +11,7 @@ from gateway.settings import Resilience
 
 RECENT_SECONDS = 10
 RECENT_ATTEMPTS = 20
-"""With at least so many lately, half of them failing is too much."""
+"""With at least so many lately, and no fewer than may fail in a row, half of them is too much."""
 PROOFS = 3
 """Successes that close it again."""
 PROBE_SECONDS = 1.0
@@ -101,7 +101,7 @@ class Breaker:
         ill, good = self._recent.sums(now)
         if self._in_a_row >= self._rules.breaker_failures:
             self._open(f"it failed {self._in_a_row} times in a row", now)
-        elif ill >= good and ill + good >= RECENT_ATTEMPTS:
+        elif ill >= good and ill + good >= max(RECENT_ATTEMPTS, self._rules.breaker_failures):
             self._open(f"{ill} of its last {ill + good} attempts failed", now)
 
     def _prove(self, now: float) -> None:

@@ -21,7 +21,7 @@ def refusal(response: httpx.Response) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("changes", "status", "param", "told"),
     [
-        ({"model": "nobody/nothing"}, 404, "model", "local/espeak-ng"),
+        ({"model": "nobody/nothing"}, 404, "model", "again/bad-gateway"),
         ({"model": "task/nothing"}, 404, "model", "task/default"),
         ({"model": ""}, 400, "model", ">= 1"),
         ({"voice": "nobody"}, 400, "voice", "test-voice"),
