@@ -1,8 +1,8 @@
 """Mixed offers under load: two good, one slow, one flapping, one dead; nobody is to notice.
 
 Run as a program: `python -m tests.torture.mixed [--requests N] [--seed N]`; fails when a client saw
-a failure, when speech came later than from the good offers alone, when providers were asked too
-often, or when the books do not add up.
+a failure, when speech that was wanted soon came later than from the good offers alone, when
+providers were asked too often, or when the books do not add up.
 """
 
 import argparse
@@ -40,25 +40,28 @@ NAMES = {
     "good-one": ("chunked", 15),
     "good-two": ("chunked", 16),
     "flapping": ("flapping", 12),
-    "slow": ("slow", 150),
+    "slow": ("slow", 15),
 }
 """Provider -> how it behaves, and USD per million characters.
 
-What fails is cheapest, so that it is wanted. The slow one is dear, for lots are drawn by price
-alone: a cheap one would be drawn often, and that is no failure of routing.
+What fails is cheapest, so that it is wanted; what is slow costs as much as the good.
 """
 DEAD = ("dead", "http://127.0.0.1:1/v1", 10)
-WISHES: tuple[dict[str, object], ...] = (
-    {},
-    {},
+SWIFT: tuple[dict[str, object], ...] = (
     {"provider": {"sort": "latency"}},
+    {"provider": {"sort": "latency", "hedge": True}},
     {"provider": {"sort": "throughput"}},
+    {"model": f"{MODEL}:nitro"},
+)
+"""What requests ask for that want to be heard soon."""
+ANY: tuple[dict[str, object], ...] = (
+    {},
+    {},
     {"provider": {"sort": "price"}},
     {"provider": {"sort": "availability"}},
     {"model": f"{MODEL}:floor"},
-    {"model": f"{MODEL}:nitro"},
 )
-"""What requests ask for: the default twice, and every policy but the quality's."""
+"""And what those ask for that do not care: to them a slow offer is as good as any."""
 ALONE = {"provider": {"only": list(GOOD)}}
 ONE_ALONE_IN = 4
 MOST_CALLS = 1.2
@@ -71,8 +74,10 @@ ENOUGH = 1000
 class Seen:
     """What the clients saw."""
 
-    late: dict[str, list[float]] = field(default_factory=lambda: {"mixed": [], "alone": []})
-    """Seconds to first audio, of those that asked for anybody and of those for the good alone."""
+    late: dict[str, list[float]] = field(
+        default_factory=lambda: {"swift": [], "any": [], "alone": []}
+    )
+    """Seconds to first audio, of those that want it soon, that want anybody, or the good alone."""
     failures: Counter[str] = field(default_factory=Counter)
     done: int = 0
 
@@ -118,13 +123,13 @@ def _keys(gateway: Running) -> list[Key]:
 
 
 def _bodies(requests: int, seed: int) -> Iterator[dict[str, object]]:
-    """`user` says which of the two kinds a request is."""
+    """`user` says which of the three kinds a request is."""
     chance = random.Random(seed)
     for number in range(requests):
         said = f"{number} {'x' * chance.randrange(20, 200)}"
-        alone = number % ONE_ALONE_IN == 0
-        wish = ALONE if alone else chance.choice(WISHES)
-        yield {"model": MODEL, "input": said, "user": "alone" if alone else "mixed"} | wish
+        kind = "alone" if number % ONE_ALONE_IN == 0 else chance.choice(("swift", "any"))
+        wish = {"alone": (ALONE,), "swift": SWIFT, "any": ANY}[kind]
+        yield {"model": MODEL, "input": said, "user": kind} | chance.choice(wish)
 
 
 async def _load(
@@ -179,8 +184,8 @@ def _told(seen: Seen) -> list[str]:
     }
     for kind, (half, most) in shares.items():
         print(f"first audio, {kind}: p50 {half:.1f} ms, p99 {most:.1f} ms")
-    ratio = shares["mixed"][1] / shares["alone"][1]
-    print(f"p99 is {ratio:.2f} times that of the good offers alone, at most {MOST_LATE}")
+    ratio = shares["swift"][1] / shares["alone"][1]
+    print(f"the swift p99 is {ratio:.2f} times that of the good offers alone, at most {MOST_LATE}")
     if len(seen.late["alone"]) < ENOUGH:
         print("too few requests to judge that")
     elif ratio > MOST_LATE:
@@ -233,8 +238,8 @@ def _books(gateway: Running, upstream: Upstream) -> list[str]:
 
 
 _ASKED = """
-SELECT count(CASE WHEN g."user" = 'mixed' THEN 1 END) AS calls,
-       count(DISTINCT CASE WHEN g."user" = 'mixed' THEN g.id END) AS requests,
+SELECT count(CASE WHEN g."user" <> 'alone' THEN 1 END) AS calls,
+       count(DISTINCT CASE WHEN g."user" <> 'alone' THEN g.id END) AS requests,
        sum(a.liability_nano) AS owed,
        count(*) AS intents
 FROM attempt a JOIN generation g ON g.id = a.generation_id
