@@ -15,7 +15,7 @@ SUFFIXES: dict[str, Policy] = {"nitro": "throughput", "floor": "price"}
 FASTEST_FIRST: tuple[Policy, ...] = ("latency", "throughput")
 """Policies that go by what was seen, and so would never ask an offer that nobody has asked."""
 WELL = 0.8
-"""How available an offer is that counts as well; for half a minute after a lone failure it is not."""
+"""How available an offer is that counts as well: half a minute after a lone failure it is again."""
 Key = tuple[float, ...]
 
 
