@@ -15,7 +15,7 @@ from gateway.dispatch.delivery import Delivery
 from gateway.dispatch.first_audio import Heard, first_audio
 from gateway.dispatch.job import Job, Tools
 from gateway.dispatch.outlet import Abandoned
-from gateway.dispatch.pace import Pace, most_bytes, most_seconds
+from gateway.dispatch.pace import Pace, late_after, most_bytes, most_seconds
 from gateway.metering.operations import AttemptResult, Outcome
 from gateway.metering.prices import Cost
 from gateway.routing.standings import Ending
@@ -55,6 +55,8 @@ class Attempt:
         self._meter = Meter(delivery.sound)
         self._pace = Pace()
         self._bytes = 0
+        self._is_fair = True
+        """Whether it had as much time as its offer may take; a shorter deadline is our doing."""
         self._taken_at = 0.0
         """When the client had last taken all there was."""
         self._waited = 0.0
@@ -81,6 +83,8 @@ class Attempt:
 
         by: monotonic seconds until which there must be audio.
         """
+        standing = self._tools.standings.of(self.found.choice.offer.name, self.started)
+        self._is_fair = by - self.started >= late_after(standing, self._tools.deadlines)
         try:
             await self._in_time(by)
             self.whole = True
@@ -219,8 +223,9 @@ class Attempt:
         seconds = self._meter.seconds
         work = self.ended - self.started - self._waited
         first = None if self.opened_at is None else (self.opened_at - self.started) * 1000
+        is_ours = first is None and isinstance(self.error, TimedOut) and not self._is_fair
         return Ending(
-            error=self.error,
+            error=None if is_ours else self.error,
             first_audio_ms=first,
             real_time_factor=work / seconds if self.whole and seconds else None,
         )

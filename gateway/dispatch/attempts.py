@@ -12,9 +12,10 @@ from tenacity.wait import wait_random_exponential
 from gateway.dispatch.attempt import Attempt
 from gateway.dispatch.course import LONGEST_PAUSE, Course, Try
 from gateway.dispatch.delivery import Delivery
-from gateway.dispatch.hedging import Race, delay_of, may_hedge
+from gateway.dispatch.hedging import Race, may_hedge
 from gateway.dispatch.job import Job, Tools
 from gateway.dispatch.outlet import Abandoned
+from gateway.dispatch.pace import late_after
 from gateway.dispatch.reports import intent_of, steps_of, told
 from gateway.errors import GatewayError, OfferRefused
 from gateway.metering.operations import Extend
@@ -119,7 +120,7 @@ class Attempts:
         race = Race(self.delivery)
         try:
             race.start(attempt, self._run(attempt))
-            if await race.is_late(delay_of(standing, self._tools.deadlines)):
+            if await race.is_late(late_after(standing, self._tools.deadlines)):
                 await self._start_rival(race, attempt.found)
             await race.end()
         finally:

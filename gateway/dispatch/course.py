@@ -64,25 +64,24 @@ class Course:
     def first(self, now: float) -> Try | Rest:
         """Whom to ask first; where nobody may be asked, the shortest rest.
 
-        Where all are resting and a breaker is among the reasons, it gives way (panic).
+        An offer that has just recovered is asked rather than that anybody waits, and where all are
+        resting and a breaker is among the reasons, it gives way (panic).
         """
-        rests: list[Rest] = []
+        rests: list[tuple[Rest, Choice]] = []
         for choice in self._choices:
             granted = self._grant(choice, now)
             if isinstance(granted, Grant):
                 return self._go(choice, granted, "first")
-            rests.append(granted)
+            rests.append((granted, choice))
         if not rests:
             return Rest(NOBODY_SECONDS, "nobody is left who may be asked")
-        if full := [rest for rest in rests if rest.is_full]:
-            return full[0]
-        each = sorted(zip(rests, self._choices, strict=True), key=lambda pair: pair[0].seconds)
-        for rest, choice in each:
-            if rest.is_broken:
+        full = [rest for rest, _ in rests if rest.is_full]
+        for rest, choice in sorted(rests, key=lambda pair: pair[0].seconds):
+            if rest.is_lot or (rest.is_broken and not full):
                 granted = self._grant(choice, now, desperate=True)
                 if isinstance(granted, Grant):
                     return self._go(choice, granted, "first")
-        return min(rests, key=_seconds)
+        return full[0] if full else min((rest for rest, _ in rests), key=_seconds)
 
     def after(self, error: ProviderError, failed: Try, now: float) -> Try | None:
         """Whom to ask after `failed` ended in `error`; None where nobody can do better."""
@@ -137,15 +136,21 @@ class Course:
             granted = self._again(failed, now)
             if granted is not None:
                 return self._go(failed.choice, granted, "credential")
-        if error.elsewhere:
-            for choice in self._untried():
-                other = self._grant(choice, now)
-                if isinstance(other, Grant):
-                    return self._go(choice, other, "fallback")
+        if error.elsewhere and (other := self._elsewhere(now)):
+            return other
         if error.retryable and (error.wait or 0.0) <= LONGEST_PAUSE:
             granted = self._again(failed, now)
             if granted is not None:
                 return self._go(failed.choice, granted, "repeat")
+        return None
+
+    def _elsewhere(self, now: float) -> Try | None:
+        """The next one; where all that are left are resting, one whose breaker gives way."""
+        for desperate in (False, True):
+            for choice in self._untried():
+                granted = self._grant(choice, now, desperate=desperate)
+                if isinstance(granted, Grant):
+                    return self._go(choice, granted, "fallback")
         return None
 
     def _untried(self) -> Iterable[Choice]:

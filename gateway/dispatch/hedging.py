@@ -6,15 +6,10 @@ from collections.abc import Coroutine, Iterable
 from gateway.dispatch.attempt import Attempt
 from gateway.dispatch.delivery import Delivery
 from gateway.dispatch.job import Job
-from gateway.routing.standings import Standing
-from gateway.settings import Deadlines
 from providers import Offer
 
 LONGEST_TEXT = 500
 """Characters; a longer one is too dear to be said twice."""
-SHORTEST_DELAY = 0.3
-UNKNOWN_SHARE = 0.25
-"""How much of an attempt's time an offer gets of which no p95 is known."""
 
 
 def may_hedge(job: Job, offer: Offer) -> bool:
@@ -25,13 +20,6 @@ def may_hedge(job: Job, offer: Offer) -> bool:
         and len(job.speech.text) <= LONGEST_TEXT
         and len(job.plan.choices) > 1
     )
-
-
-def delay_of(standing: Standing, deadlines: Deadlines) -> float:
-    """Seconds after which an offer counts as late: its p95 to first audio (The Tail at Scale)."""
-    if standing.first_audio_ms is None:
-        return deadlines.attempt_seconds * UNKNOWN_SHARE
-    return max(SHORTEST_DELAY, standing.first_audio_ms.p95 / 1000)
 
 
 class Race:

@@ -1,8 +1,10 @@
-"""Pace and caps: when an attempt's audio comes too slowly, or is more than its text can be."""
+"""Pace and caps: when an attempt's audio comes late or too slowly, or is more than it can be."""
 
 from collections import deque
 
 from gateway.metering.spoken import longest_ms
+from gateway.routing.standings import Standing
+from gateway.settings import Deadlines
 
 FLOOR = 0.5
 """Seconds of audio per second. A listener of less has a pause for each second of speech."""
@@ -11,6 +13,11 @@ WINDOW_SECONDS = 10.0
 STEP_SECONDS = 0.1
 """How finely the past is remembered: a hundred marks, however small the pieces are."""
 
+SHORTEST_DELAY = 0.3
+"""Below it, nobody is late."""
+UNKNOWN_SHARE = 0.25
+"""How much of an attempt's time an offer has of which no p95 is known."""
+
 LEAST_ALLOWED_SECONDS = 60.0
 """A short text may be a song, or be said with the pauses that its instructions ask for."""
 SECONDS_PER_CHARACTER = 1.0
@@ -18,6 +25,13 @@ BYTES_PER_SECOND = 200_000
 """Above what any format needs: 48 kHz, 16 bit, two channels are 192,000."""
 LEAST_BYTES = 1_000_000
 MOST_BYTES = 100_000_000
+
+
+def late_after(standing: Standing, deadlines: Deadlines) -> float:
+    """Seconds after which an offer counts as late: its p95 to first audio (The Tail at Scale)."""
+    if standing.first_audio_ms is None:
+        return deadlines.attempt_seconds * UNKNOWN_SHARE
+    return max(SHORTEST_DELAY, standing.first_audio_ms.p95 / 1000)
 
 
 class Pace:

@@ -109,7 +109,7 @@ class Supervisor:
     async def _admitted(self, job: Job, outlet: Outlet) -> Start:
         """Wait for a place, and for an offer that may be asked."""
         now = time.monotonic()
-        self._tools.retries.asked(now)
+        self._tools.retries.asked(now, job.opening.key_hash)
         self._tools.hedges.asked(now)
         start = Start(job, self._tools)
         wait = (job.first_audio_by - job.began) * self._tools.load.wait_share

@@ -14,6 +14,8 @@ KEY_FLOOR = 3.0
 class _Second:
     number: int
     asked: int = 0
+    keys: set[str] = field(default_factory=set)
+    """Whose requests they were."""
     taken: float = 0.0
     by_key: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
@@ -21,7 +23,7 @@ class _Second:
 class Allowance:
     """At most `share` of the last ten seconds' requests, and never less than a few.
 
-    No key may use more than half of what there is; what is nobody's in particular has no key.
+    No key may use more than half of what there is, unless nobody else asks.
     `now` is monotonic seconds.
     """
 
@@ -30,9 +32,11 @@ class Allowance:
         self._floor = floor_per_second * WINDOW_SECONDS
         self._seconds: deque[_Second] = deque()
 
-    def asked(self, now: float) -> None:
+    def asked(self, now: float, key: str = "") -> None:
         """A request came."""
-        self._second(now).asked += 1
+        second = self._second(now)
+        second.asked += 1
+        second.keys.add(key)
 
     def take(self, now: float, cost: float = 1.0, key: str = "") -> bool:
         """Use some, if there is enough left."""
@@ -40,13 +44,16 @@ class Allowance:
         there_is = max(self._floor, self._share * sum(each.asked for each in self._seconds))
         if cost > there_is - sum(each.taken for each in self._seconds):
             return False
-        if key:
+        if key and self._is_shared(key):
             taken = sum(each.by_key.get(key, 0.0) for each in self._seconds)
             if cost > max(KEY_FLOOR, there_is * KEY_SHARE) - taken:
                 return False
-            second.by_key[key] += cost
+        second.by_key[key] += cost
         second.taken += cost
         return True
+
+    def _is_shared(self, key: str) -> bool:
+        return any(each.keys - {key} for each in self._seconds)
 
     def _second(self, now: float) -> _Second:
         """The one of now; those before the window are forgotten, and their keys with them."""

@@ -73,7 +73,8 @@ class Breaker:
             return "probe"
         if desperate or self._is_lucky(now):
             return "ordinary"
-        return Rest(PROBE_SECONDS, "it has just recovered and gets few requests", is_broken=True)
+        why = "it has just recovered and gets few requests"
+        return Rest(PROBE_SECONDS, why, is_broken=True, is_lot=True)
 
     def go(self, way: Way, now: float) -> Pass:
         if way == "probe":

@@ -29,6 +29,8 @@ class Rest:
     """Whether it only has enough to do; a place may come free at any moment."""
     is_broken: bool = False
     """Whether a breaker keeps it, which gives way where nobody else is left."""
+    is_lot: bool = False
+    """Whether only luck was against it: it has just recovered, and gets a part of the requests."""
 
 
 class Whom(NamedTuple):

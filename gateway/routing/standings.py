@@ -153,6 +153,8 @@ def _whom(offer: Offer, voice: str, credential: Credential | None) -> Whom:
 
 def _shortest(rests: list[Rest]) -> Rest:
     """Of all credentials'; broken where any is, for then that one's breaker may give way."""
-    shortest = min(rests, key=_seconds)
-    is_broken = any(rest.is_broken for rest in rests)
-    return shortest if shortest.is_broken is is_broken else replace(shortest, is_broken=is_broken)
+    return replace(
+        min(rests, key=_seconds),
+        is_broken=any(rest.is_broken for rest in rests),
+        is_lot=any(rest.is_lot for rest in rests),
+    )

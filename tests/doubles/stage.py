@@ -16,7 +16,7 @@ from gateway.dispatch.outlet import Outlet
 from gateway.metering.operations import Extend
 from gateway.routing.allowance import Allowance
 from gateway.routing.plan import Choice, Plan
-from gateway.routing.standings import Standings
+from gateway.routing.standings import Ending, Grant, Standings
 from gateway.settings import Deadlines, Load
 from providers import Catalog, Credential, Offer, Price, Provider, Speech
 
@@ -94,6 +94,13 @@ class Stage:
         first = self.course.first(time.monotonic())
         assert isinstance(first, Try)
         await self.attempts.run(first)
+
+    def ended(self, name: str, ending: Ending, now: float) -> None:
+        """An earlier attempt at it, and how it ended."""
+        row = self.job.catalog.providers[name]
+        granted = self.standings.grant(row, offer(name), "v", now, desperate=True)
+        assert isinstance(granted, Grant)
+        self.standings.ended(granted, ending, now)
 
     async def submit(self, operation: Extend) -> bool:
         self.extended.append(operation)

@@ -42,6 +42,8 @@ def test_no_key_may_use_more_than_half() -> None:
 
 def test_a_key_may_always_use_a_few_while_there_are_any() -> None:
     allowance = Allowance(0.5, floor_per_second=0.4)
+    for key in "ab":
+        allowance.asked(0.0, key)
     assert taken(allowance, 0.0, "a") == 3
     assert taken(allowance, 0.0, "b") == 1
 
@@ -50,3 +52,10 @@ def test_without_share_and_floor_there_is_nothing() -> None:
     allowance = Allowance(0.0, floor_per_second=0.0)
     allowance.asked(0.0)
     assert not allowance.take(0.0)
+
+
+def test_a_key_that_is_alone_may_use_all() -> None:
+    allowance = Allowance(0.2)
+    for _ in range(1_000):
+        allowance.asked(0.0, "alone")
+    assert taken(allowance, 1.0, "alone") == 200

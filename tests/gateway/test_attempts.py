@@ -9,6 +9,7 @@ import pytest
 from gateway.dispatch.outlet import Abandoned
 from gateway.dispatch.supervisor import Supervisor
 from gateway.errors import BudgetExceeded, EveryProviderFailed, GatewayError, OfferRefused
+from gateway.routing.standings import Ending
 from gateway.settings import Deadlines
 from providers import BrokenOff, NotAudio, Overloaded, ProviderError, RateLimited, Unreachable
 from tests.doubles.stage import AUDIO, Stage
@@ -344,3 +345,30 @@ async def test_without_being_asked_for_nothing_is_gone_on_with() -> None:
     with pytest.raises(EveryProviderFailed):
         await stage.run()
     assert stage.asked == ["first"]
+
+
+# What offers are judged by.
+
+
+@pytest.mark.parametrize(("seconds", "counted"), [(0.1, 0), (1.5, 1)])
+async def test_a_deadline_too_short_for_anybody_is_not_the_offers_fault(
+    seconds: float, counted: int
+) -> None:
+    deadlines = Deadlines(attempt_seconds=4)
+    stage = Stage(silent, "only", deadlines=deadlines, first_audio_by=time.monotonic() + seconds)
+    with pytest.raises(GatewayError):
+        await stage.run()
+    told = stage.standings.of("only:a/m", time.monotonic())
+    assert told.failures == ({"timeout": 1} if counted else {})
+    assert stage.outcomes() == [("failed", "timeout")]
+
+
+async def test_one_that_has_just_recovered_is_asked_where_nobody_else_can_speak() -> None:
+    stage = Stage(html_first)
+    now = time.monotonic()
+    for _ in range(5):
+        stage.ended("second", Ending(NotAudio("no")), now - 20)
+    for seconds in (3, 2, 1):
+        stage.ended("second", Ending(first_audio_ms=100), now - seconds)
+    await stage.run()
+    assert stage.asked == ["first", "second"]
