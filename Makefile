@@ -9,11 +9,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 FRAME := pyproject.toml config/constraints.txt
 NODE := tests/clients/node
+VENDORS := .venv-vendors
 
 run: $(VENV)/.installed
 	$(BIN)/gateway serve
 
-test: check $(NODE)/node_modules/.installed
+test: check $(NODE)/node_modules/.installed $(VENDORS)/.installed
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
@@ -47,7 +48,7 @@ seeds: $(VENV)/.tested
 	$(BIN)/python -m tests.seeds
 
 clean:
-	rm -rf $(VENV) $(NODE)/node_modules
+	rm -rf $(VENV) $(VENDORS) $(NODE)/node_modules
 
 # A virtual environment; where Debian has split ensurepip off, root gets it and others are told.
 $(VENV)/bin/python:
@@ -68,6 +69,13 @@ $(VENV)/.tested: $(VENV)/bin/python $(FRAME)
 	@echo "installing what the tests need into $(VENV)"
 	@$(PIP) install -c config/constraints.txt -e '.[test]'
 	@touch $@ $(VENV)/.installed
+
+# The vendors' SDKs show that our fakes of their servers are faithful; apart, for their pins clash.
+$(VENDORS)/.installed: tests/vendors/requirements.txt $(VENV)/bin/python
+	@echo "installing the vendors' SDKs into $(VENDORS)"
+	@$(BIN)/python -m venv $(VENDORS)
+	@$(VENDORS)/bin/python -m pip --disable-pip-version-check --quiet install -r tests/vendors/requirements.txt
+	@touch $@
 
 # The Node SDK is proven where node is; elsewhere its tests say that they were left out.
 $(NODE)/node_modules/.installed: $(NODE)/package.json

@@ -23,7 +23,7 @@ from providers.errors import (
 )
 from providers.http import Client, open_client
 from providers.price import Count, Price
-from providers.speech import Receipt, Sampling, Speech
+from providers.speech import Receipt, Sampling, Speech, Turn
 from providers.wires import WIRES, Wire
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "Sampling",
     "Speech",
     "TimedOut",
+    "Turn",
     "Unreachable",
     "Wire",
     "open_client",

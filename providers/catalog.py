@@ -44,6 +44,10 @@ class Provider:
     """Body fields that it rejects."""
     extra: Mapping[str, object] = field(default_factory=dict)
     """Body fields that it always wants."""
+    sent_headers: Mapping[str, str] = field(default_factory=dict)
+    """Header lines that it always wants, as a version."""
+    hosts: frozenset[str] = frozenset()
+    """Where its downloads lie, beside its own host; `.example.com` is every host below it."""
     billed_units_header: str | None = None
     """Where its answer says how many units it bills; what a unit is, the offer's price says."""
     billed_usd_header: str | None = None
@@ -52,7 +56,9 @@ class Provider:
     """Why it cannot be asked, in words; None when it can."""
 
     def headers(self, traceparent: str | None = None) -> dict[str, str]:
-        headers = {"traceparent": traceparent} if traceparent else {}
+        headers = dict(self.sent_headers)
+        if traceparent:
+            headers["traceparent"] = traceparent
         if self.credential is not None:
             name, _, scheme = self.auth.partition(":")
             headers[name.strip().lower()] = f"{scheme.strip()} {self.credential.secret}".strip()
@@ -72,6 +78,7 @@ class Offer:
     upstream: str
     """The provider's own name."""
     voices: frozenset[str]
+    """By the names that callers use."""
     default_voice: str
     formats: Mapping[str, str]
     """Our format name -> the provider's."""
@@ -86,6 +93,14 @@ class Offer:
     data_policy: str | None = None
     hedge: bool = False
     """Whether another offer may be asked beside it when it is late."""
+    voice_ids: Mapping[str, str] = field(default_factory=dict)
+    """A voice's name -> the provider's own id, where the two differ."""
+    extra: Mapping[str, object] = field(default_factory=dict)
+    """Body fields that this model always wants."""
+
+    def voice_id(self, voice: str) -> str:
+        """What the provider calls it."""
+        return self.voice_ids.get(voice, voice)
 
     @property
     def name(self) -> str:
@@ -185,6 +200,8 @@ def _provider(place: Row, environ: Mapping[str, str], addresses: Mapping[str, st
         auth=row.auth,
         omit=frozenset(row.omit),
         extra=MappingProxyType(row.extra),
+        sent_headers=MappingProxyType({name.lower(): each for name, each in row.headers.items()}),
+        hosts=frozenset(host.lower() for host in row.hosts),
         billed_units_header=row.billed_units_header,
         billed_usd_header=row.billed_usd_header,
         off=off,
@@ -195,7 +212,7 @@ def _credentials(
     variables: Sequence[str], environ: Mapping[str, str]
 ) -> tuple[tuple[Credential, ...], str | None]:
     """The keys that are there, and why the provider is off where it wants one and has none."""
-    found = [(name, environ.get(name, "").strip()) for name in variables]
+    found = [(name, _secret(name, environ)) for name in variables]
     usable = tuple(
         Credential(name, secret)
         for name, secret in found
@@ -207,6 +224,12 @@ def _credentials(
     if any(secret for _, secret in found):
         return (), f"{listed} holds what no header can carry"
     return (), f"{listed} is not set"
+
+
+def _secret(name: str, environ: Mapping[str, str]) -> str:
+    """The variable's value; of several joined by +, their values joined by colons."""
+    values = [environ.get(each, "").strip() for each in name.split("+")]
+    return ":".join(values) if all(values) else ""
 
 
 def _wrong_address(address: str) -> str | None:
@@ -246,7 +269,7 @@ def _offer(provider: str, row: OfferRow) -> Offer:
         model=row.model,
         upstream=row.upstream,
         voices=frozenset(row.voices),
-        default_voice=row.default_voice or row.voices[0],
+        default_voice=row.default_voice or next(iter(row.voices)),
         formats=MappingProxyType({str(ours): theirs for ours, theirs in row.formats.items()}),
         price=row.price.price(),
         sample_rate=row.sample_rate,
@@ -257,4 +280,6 @@ def _offer(provider: str, row: OfferRow) -> Offer:
         capabilities=frozenset(row.capabilities),
         data_policy=row.data_policy,
         hedge=row.hedge,
+        voice_ids=MappingProxyType(row.voices if isinstance(row.voices, dict) else {}),
+        extra=MappingProxyType(row.extra),
     )

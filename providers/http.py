@@ -12,6 +12,8 @@ import httpx
 import msgspec
 from httpx_aiohttp import AiohttpTransport
 
+from providers.billing import read_bill
+from providers.catalog import Provider
 from providers.errors import (
     BrokenOff,
     NotAudio,
@@ -23,12 +25,15 @@ from providers.errors import (
     Unreachable,
 )
 from providers.refusals import inside, refusal
+from providers.speech import Receipt
 
 USER_AGENT = "voxroute/0.1"
 READ_SECONDS = 15.0
 LARGEST_ERROR_BODY = 64 * 1024
 ERROR_BODY_SECONDS = 1.0
 LONGEST_ID = 200
+LONGEST_LIMIT, MOST_LIMITS = 64, 16
+_LIMIT = re.compile("ratelimit|rate-limit|concurrent-requests")
 _MOVED = {301, 308}
 
 _JSON = {"application/json", "application/problem+json"}
@@ -85,16 +90,23 @@ def open_client(*, connections: int = 1000, read_seconds: float = READ_SECONDS) 
 
 @contextlib.asynccontextmanager
 async def exchange(
-    client: Client, url: str, *, body: object, headers: Mapping[str, str]
+    client: Client,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    body: object = None,
+    method: str = "POST",
 ) -> AsyncGenerator[httpx.Response]:
-    """POST `body` as JSON and give the open 2xx answer; every other end is a ProviderError.
+    """Send `body` and give the open 2xx answer; every other end is a ProviderError.
 
-    Errors raised while the caller reads the answer's body are translated here too.
+    body: bytes go out as they are (name their content type in `headers`), anything else as JSON,
+        None not at all. Errors raised while the caller reads the answer are translated here too.
     """
+    content = body if isinstance(body, bytes) or body is None else msgspec.json.encode(body)
     request = httpx.Request(
-        "POST",
+        method,
         _url(url),
-        content=msgspec.json.encode(body),
+        content=content,
         headers={**_HEADERS, **headers},
         extensions=client.extensions,
     )
@@ -130,11 +142,37 @@ async def chunks(response: httpx.Response) -> AsyncIterator[bytes]:
         raise TimedOut("silent in the middle of the audio") from None
 
 
-def upstream_id(response: httpx.Response) -> str | None:
-    """The provider's own name for the request, if it gives one that can be kept."""
+def upstream_id(response: httpx.Response, *where: str) -> str | None:
+    """The provider's own name for the request, if it gives one that can be kept.
+
+    where: the headers to look in, for a provider with names of its own.
+    """
     headers = response.headers
-    name = headers.get("x-generation-id") or headers.get("x-request-id") or ""
+    places = where or ("x-generation-id", "x-request-id")
+    name = next((headers[each] for each in places if headers.get(each)), "")
     return name if name.isascii() and name.isprintable() and 0 < len(name) <= LONGEST_ID else None
+
+
+def receipt(response: httpx.Response, provider: Provider, *where: str) -> Receipt:
+    """What an answer's headers tell; where: the headers that may hold its id."""
+    bill = read_bill(response.headers, provider)
+    return Receipt(
+        upstream_id=upstream_id(response, *where),
+        billed_units=bill.units,
+        billed_nano=bill.nano,
+        billed_malformed=bill.malformed,
+        limits=limits(response),
+    )
+
+
+def limits(response: httpx.Response) -> tuple[tuple[str, str], ...]:
+    """What its headers say of rate limits and of what runs at once."""
+    told = [
+        (name, value)
+        for name, value in response.headers.items()
+        if _LIMIT.search(name) and len(value) <= LONGEST_LIMIT and value.isprintable()
+    ]
+    return tuple(sorted(told)[:MOST_LIMITS])
 
 
 async def check_content_type(response: httpx.Response, wanted: str) -> int | None:

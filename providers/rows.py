@@ -20,7 +20,8 @@ Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length
 Model = Annotated[str, msgspec.Meta(pattern=r"^[^/\s:]+/[^/\s:]+$", max_length=128)]
 Voice = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 FormatName = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
-Variable = Annotated[str, msgspec.Meta(pattern=r"^[A-Z][A-Z0-9_]*$")]
+Variable = Annotated[str, msgspec.Meta(pattern=r"^[A-Z][A-Z0-9_]*(\+[A-Z][A-Z0-9_]*)*$")]
+Host = Annotated[str, msgspec.Meta(pattern=r"^\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")]
 Header = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)]
 
 
@@ -33,7 +34,10 @@ class OfferRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     model: Model
     upstream: str
-    voices: Annotated[list[Voice], msgspec.Meta(min_length=1)]
+    voices: (
+        Annotated[list[Voice], msgspec.Meta(min_length=1)]
+        | Annotated[dict[Voice, Voice], msgspec.Meta(min_length=1)]
+    )
     formats: Annotated[dict[FormatName, str], msgspec.Meta(min_length=1)]
     price: PriceRow
     default_voice: str | None = None
@@ -45,6 +49,7 @@ class OfferRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     capabilities: list[str] = []
     data_policy: str | None = None
     hedge: bool = False
+    extra: dict[str, Any] = {}
 
 
 class ProviderRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -57,6 +62,8 @@ class ProviderRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     auth: str = "Authorization: Bearer"
     omit: list[str] = []
     extra: dict[str, Any] = {}
+    headers: dict[Header, str] = {}
+    hosts: list[Host] = []
     billed_units_header: Header | None = None
     billed_usd_header: Header | None = None
     offer: list[OfferRow] = []

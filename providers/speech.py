@@ -26,6 +26,16 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """One earlier utterance of the conversation."""
+
+    speaker: str
+    text: str
+    audio: bytes | None = None
+    """A WAV file of it, where it is at hand."""
+
+
+@dataclass(frozen=True, slots=True)
 class Speech:
     """One thing to say, already in the terms of one offer: its own voice and format names."""
 
@@ -38,6 +48,8 @@ class Speech:
     speed: float | None = None
     instructions: str | None = None
     sampling: Sampling = field(default=Sampling())
+    context: tuple[Turn, ...] = ()
+    """What was said before, oldest first; it is not said again."""
     options: Mapping[str, object] = field(default_factory=dict)
     """Extra body fields meant for this provider alone (`provider.options.<name>`)."""
     traceparent: str | None = None
@@ -57,3 +69,5 @@ class Receipt:
     """The same in money, nano-USD."""
     billed_malformed: bool = False
     """Whether it said so in a way that cannot be read, which counts as not said."""
+    limits: tuple[tuple[str, str], ...] = ()
+    """What it says of its rate limits: header names, in lower case, and values."""

@@ -5,10 +5,11 @@ from collections.abc import AsyncGenerator, Callable
 from providers.catalog import Offer, Provider
 from providers.http import Client
 from providers.speech import Receipt, Speech
-from providers.wires import openai_speech
+from providers.wires import elevenlabs, openai_speech
 
 Wire = Callable[[Client, Provider, Offer, Speech], AsyncGenerator[bytes | Receipt]]
 
 WIRES: dict[str, Wire] = {
+    "elevenlabs": elevenlabs.speak,
     "openai_speech": openai_speech.speak,
 }

@@ -4,10 +4,10 @@ Source: OpenAI's OpenAPI document v2.3.0, CreateSpeechRequest.
 """
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
-from providers.billing import read_bill
 from providers.catalog import Offer, Provider
-from providers.http import Client, check_content_type, chunks, exchange, upstream_id
+from providers.http import Client, check_content_type, chunks, exchange, receipt
 from providers.speech import Receipt, Speech
 
 
@@ -20,14 +20,8 @@ async def speak(
         body=_body(provider, offer, speech),
         headers=provider.headers(speech.traceparent),
     ) as response:
-        bill = read_bill(response.headers, provider)
-        yield Receipt(
-            upstream_id=upstream_id(response),
-            sample_rate=await check_content_type(response, speech.format),
-            billed_units=bill.units,
-            billed_nano=bill.nano,
-            billed_malformed=bill.malformed,
-        )
+        rate = await check_content_type(response, speech.format)
+        yield replace(receipt(response, provider), sample_rate=rate)
         async for chunk in chunks(response):
             yield chunk
 
@@ -38,9 +32,10 @@ def _body(provider: Provider, offer: Offer, speech: Speech) -> dict[str, object]
         **speech.options,
         "model": offer.upstream,
         "input": speech.text,
-        "voice": speech.voice,
+        "voice": offer.voice_id(speech.voice),
         "response_format": offer.formats[speech.format],
         **provider.extra,
+        **offer.extra,
         **speech.sampling.chosen(),
     }
     if speech.speed is not None:

@@ -1,0 +1,1 @@
+"""Wires beside the vendors' own SDKs, at the same fakes."""
