@@ -130,7 +130,8 @@ class Attempts:
         if found is None:
             return
         rival = self._new(found, len(self.made) + 1)
-        if race.is_open:  # the late one had audio after all while the rival's hold was made
+        # While its hold was made, the late one had audio after all, or the client left.
+        if race.is_open or self.delivery.deserted:
             self._tools.standings.ended(found.grant, Ending(), time.monotonic())
         else:
             race.start(rival, self._run(rival))
