@@ -4,7 +4,7 @@ import asyncio
 
 from tests.doubles.sound import clip
 from tests.doubles.upstream import failing, speaking
-from tests.doubles.upstream.exchange import TYPES, Behaviour, Exchange, Heard
+from tests.doubles.upstream.exchange import TYPES, Behaviour, Exchange
 from tests.doubles.upstream.refusing import REFUSALS, scripted, told
 
 PHASE_SECONDS = 3.0
@@ -13,22 +13,19 @@ PHASE_SECONDS = 3.0
 async def moody(x: Exchange) -> None:
     """The request's own field `moods` tells how it goes; where it says nothing, all goes well.
 
-    A list: how each try of a text goes. A map: how a text goes in which a word stands.
-    No two tries that go well sound the same, so that nobody takes one for the other.
+    A map: how a text goes in which a word stands. A list: how each try of a text goes; then
+    no two tries that go well sound the same, so that nobody takes one for the other.
     """
-    mood = _mood(x.heard)
-    if mood is not None:
-        await BEHAVIOURS[mood](x)
+    moods = x.heard.body.get("moods", [])
+    if isinstance(moods, dict):
+        found = (mood for word, mood in moods.items() if word in x.heard.text)
+        await BEHAVIOURS[next(found, "billing")](x)
+        return
+    assert isinstance(moods, list)
+    if x.heard.nth < len(moods):
+        await BEHAVIOURS[moods[x.heard.nth]](x)
     else:
         await x.send(200, TYPES[x.form], clip(x.form, 0.5 + 0.01 * x.heard.nth))
-
-
-def _mood(heard: Heard) -> str | None:
-    moods = heard.body.get("moods", [])
-    if isinstance(moods, dict):
-        return next((mood for word, mood in moods.items() if word in heard.text), None)
-    assert isinstance(moods, list)
-    return moods[heard.nth] if heard.nth < len(moods) else None
 
 
 async def flapping(x: Exchange) -> None:
