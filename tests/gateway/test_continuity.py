@@ -1,5 +1,6 @@
 """Clips that break are gone on with at the next sentence, in one file, charged once."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ SENTENCES = (
     "The fifth sentence ends it all.",
 )
 TEXT = "".join(SENTENCES)
+ATTEMPT_SECONDS = 2
 WHOLE = 1.0
 """Seconds of a sentence that is said to its end."""
 HALF = 10.0
@@ -46,9 +48,12 @@ def gateway(
     data = tmp_path_factory.mktemp("continuity")
     (data / "providers.toml").write_text(_catalogue(upstream))
     catalog = str(data / "providers.toml")
-    off = {"GATEWAY_EMBEDDED_VOICE_ENABLED": "false"}
+    more = {
+        "GATEWAY_EMBEDDED_VOICE_ENABLED": "false",
+        "GATEWAY_DEADLINES_ATTEMPT_SECONDS": str(ATTEMPT_SECONDS),
+    }
     with running(
-        data, new_database(request.param), GATEWAY_CATALOG=catalog, **STEADY, **off
+        data, new_database(request.param), GATEWAY_CATALOG=catalog, **STEADY, **more
     ) as started:
         yield started
 
@@ -164,6 +169,17 @@ def test_a_sentence_that_was_never_begun_is_said_by_the_next(
     assert clip.is_whole
     assert asked.of("two") == list(SENTENCES[2:])
     assert read(clip.audio, "pcm").seconds == 5 * WHOLE
+
+
+def test_a_sentence_that_does_not_begin_in_time_is_said_by_the_next(
+    mine: httpx.Client, asked: Asked
+) -> None:
+    began = time.monotonic()
+    clip = hear(mine, form="mp3", moods={"one": {"third": "drip-at-start"}})
+    assert time.monotonic() - began < 4 * ATTEMPT_SECONDS
+    assert clip.is_whole
+    assert asked.of("two") == list(SENTENCES[2:])
+    assert attempts(settled(mine, clip.id), "error_type") == [("timeout",), (None,)]
 
 
 def test_one_that_nobody_has_heard_of_yet_is_an_ordinary_fallback(
