@@ -34,7 +34,7 @@ BREAKS = "cut-clean"
 """Inside a sample or frame; what was sent before arrives, and so its length is known."""
 LOUDEST = 20_000
 """Above what was sent; what is put together wrong is noise, and far louder."""
-NAMES = ("one", "two", "three", "other")
+NAMES = ("one", "two", "three", "other", "poor")
 TWO = '["test-voice", "alloy"]'
 
 
@@ -59,13 +59,16 @@ def gateway(
 
 
 def _catalogue(upstream: Upstream) -> str:
-    """Two that speak in one voice, a third in a voice of its family, and one in another voice."""
+    """Two that speak in one voice, a third in one of its family, a stranger, and a poor one."""
     run = f'per = "run", usd = "0.01", {SOURCE}'
-    one = [offer("talk/two", "15"), offer("talk/strange", "15"), priced("talk/run", run)]
+    models = ("talk/two", "talk/strange", "talk/poor")
+    one = [*(offer(each, "15") for each in models), priced("talk/run", run)]
     two = [offer("talk/two", "30"), priced("talk/run", run.replace("0.01", "0.02"))]
-    three = [offer("talk/two", "45").replace(TWO, '["en-us+f1"]')]
+    three = [offer("talk/two", "45").replace(TWO, '["en-us+f1"]'), offer("talk/poor", "45")]
     other = [offer("talk/strange", "30").replace(TWO, '["a-stranger"]')]
-    rows = dict(zip(NAMES, (one, two, three, other), strict=True))
+    other.append(offer("talk/poor", "40").replace(TWO, '["a-stranger"]'))
+    poor = [offer("talk/poor", "30")]
+    rows = dict(zip(NAMES, (one, two, three, other, poor), strict=True))
     for name in NAMES:
         upstream.mood[f"talks-{name}"] = "moody"
     each = [provider(f"talks-{n}", upstream.address(f"talks-{n}"), *has) for n, has in rows.items()]
@@ -198,6 +201,15 @@ def test_who_goes_on_may_call_the_voice_by_another_name(mine: httpx.Client) -> N
     assert clip.is_whole
     told = attempts(settled(mine, clip.id), "provider_name", "voice")
     assert told == [("talks-one", "alloy"), ("talks-three", "en-us+f1")]
+
+
+def test_who_has_no_budget_left_is_passed_over(mine: httpx.Client, client: httpx.Client) -> None:
+    budget = {"scope": "provider:talks-poor", "period": "day", "limit": "0"}
+    assert client.put("/v1/budgets", json=budget).is_success
+    clip = hear(mine, model="talk/poor", moods={"one": {"second": BREAKS}})
+    assert clip.is_whole
+    told = attempts(settled(mine, clip.id), "provider_name", "kind")
+    assert told == [("talks-one", "first"), ("talks-three", "resume")]
 
 
 BROKEN = {
