@@ -45,6 +45,10 @@ class Encoder:
         self._samples += whole // 2
         return self._wrap(self._encode(pcm)) if pcm else b""
 
+    def drop_half(self) -> None:
+        """Whoever fed it broke off, maybe inside a sample; what comes next begins a new one."""
+        self._half = b""
+
     def finish(self) -> bytes:
         """Give all that is left."""
         packets = self._flush() if self._samples else []

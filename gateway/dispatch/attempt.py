@@ -101,11 +101,13 @@ class Attempt:
             async with asyncio.timeout_at(by) as limit:
                 with self._delivery.breaking(limit):
                     for part in self._parts:
+                        self._await_audio(limit)
                         await self._say(part, limit)
         except TimeoutError:
             if self._delivery.deserted:
                 raise Abandoned from None
-            late = "no audio in time" if self.opened_at is None else "never ended"
+            is_silent = self._begun < len(self._calls)
+            late = "no audio in time" if is_silent else "never ended"
             raise TimedOut(late) from None
         except BrokenAudio as broken:
             error = NotAudio if self.opened_at is None else BrokenOff
@@ -141,12 +143,18 @@ class Attempt:
             raise BrokenOff("it ended inside a frame")
         call.whole = True
 
+    def _await_audio(self, limit: asyncio.Timeout) -> None:
+        """A later part has as long as any attempt until it is heard; the first has its own time."""
+        if self.opened_at is not None and not self._delivery.deserted:
+            by = time.monotonic() + self._tools.deadlines.attempt_seconds
+            limit.reschedule(min(by, self._job.ends_by))
+
     def _begin(self, limit: asyncio.Timeout) -> None:
-        """A part has audio; with the first one, the whole clip's time begins to count."""
+        """A part has audio: from now on it is the whole clip's time that counts."""
         if self.opened_at is None:
             self._delivery.claim(self.found, self.seq)
             self.opened_at = self._taken_at = time.monotonic()
-            limit.reschedule(self._job.ends_by)
+        limit.reschedule(self._job.ends_by)
         self._begun += 1
 
     async def _give(self, chunk: bytes) -> None:

@@ -131,7 +131,8 @@ class Attempts:
         if found is None:
             return
         rival = self._new(found, len(self.made) + 1)
-        if race.is_open:  # the late one had audio after all while the rival's hold was made
+        # While its hold was made, the late one had audio after all, or the client left.
+        if race.is_open or self.delivery.deserted:
             self._tools.standings.ended(found.grant, Ending(), time.monotonic())
         else:
             race.start(rival, self._run(rival))
@@ -180,8 +181,7 @@ class Attempts:
         """An offer that a budget of its own refuses is passed over for the next."""
         now = time.monotonic()
         self._course.refused(refused, now)
-        assert self._failed is not None  # noqa: S101  # there was one before this
-        found = self._course.after(self._last_error, self._failed.found, now)
+        found = self._successor(now)
         if found is None:
             raise self._told(self._last_error)
         return found
@@ -203,14 +203,18 @@ class Attempts:
     def _worth_another(self, error: BaseException) -> bool:
         if not isinstance(error, ProviderError) or self._failed is None:
             return False
-        if len(self.made) >= self._tools.deadlines.attempts:
-            return False
-        now, failed = time.monotonic(), self._failed
-        if self.delivery.opener is not None:
-            self._next = self._rest_of_it(failed, now)
-        elif not self._is_late():
-            self._next = self._course.after(self._last_error, failed.found, now)
+        if len(self.made) < self._tools.deadlines.attempts:
+            self._next = self._successor(time.monotonic())
         return self._next is not None
+
+    def _successor(self, now: float) -> Try | None:
+        """Who may follow the attempt that failed."""
+        assert self._failed is not None  # noqa: S101  # only asked for once there is one
+        if self.delivery.opener is not None:
+            return self._rest_of_it(self._failed, now)
+        if self._is_late():
+            return None
+        return self._course.after(self._last_error, self._failed.found, now)
 
     def _rest_of_it(self, failed: Attempt, now: float) -> Try | None:
         """Who may say the sentences that are still to come: once, and in a voice of the family."""

@@ -1,9 +1,10 @@
 """The closing: what became of a request, for the ledger and for the trace."""
 
 import time
+from dataclasses import replace
 
 from gateway.dispatch.attempts import Attempts
-from gateway.dispatch.costs import NOTHING, cost_of, flags_of
+from gateway.dispatch.costs import NOTHING, cost_of, flags_of, together
 from gateway.dispatch.first_audio import Heard
 from gateway.dispatch.job import Job
 from gateway.dispatch.outlet import Outlet
@@ -44,15 +45,24 @@ def closing_of(job: Job, attempts: Attempts, outlet: Outlet, error: GatewayError
 def cost_to_the_key(job: Job, attempts: Attempts) -> Cost:
     """What the clip comes to: as its speaker bills it; once, where two have said a part of it each.
 
-    Then it is what the first of them would have charged for all of it.
+    Then it is what the first of them would have charged for all of it, call by call.
     """
     given = [each for each in attempts.made if each.opened_at is not None]
     if not given:
         return NOTHING
     if len(given) == 1:
         return given[0].cost
-    seconds = attempts.delivery.seconds
-    return cost_of(given[0].found.choice, job.speech, Heard(job.target), seconds, whole=True)
+    choice, a_character = given[0].found.choice, attempts.delivery.seconds / len(job.speech.text)
+    return together(
+        cost_of(
+            choice,
+            replace(job.speech, text=part),
+            Heard(job.target),
+            len(part) * a_character,
+            whole=True,
+        )
+        for part in job.parts
+    )
 
 
 def _flags(

@@ -80,6 +80,8 @@ class Delivery:
         """Whoever spoke has failed; another may go on."""
         if self.speaker is found:
             self.speaker = None
+            if self._encoder is not None:
+                self._encoder.drop_half()
 
     async def put(self, chunk: bytes) -> None:
         if self._encoder is not None:

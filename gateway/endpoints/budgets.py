@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, delete, get, put
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from msgspec import Meta
 
 from gateway.endpoints.amounts import COUNT_ALLOWED, MOST_COUNT, USD_ALLOWED, iso, nano
@@ -57,9 +57,9 @@ budget_decoder = msgspec.json.Decoder(BudgetBody)
 @get(both("/budgets"))
 async def list_budgets(
     request: Plain,
-    of: Annotated[str | None, Parameter(query="scope", max_length=120)] = None,
-    offset: Annotated[int, Parameter(ge=0, le=2**31)] = 0,
-    limit: Annotated[int, Parameter(ge=1, le=100)] = 100,
+    of: Annotated[str | None, QueryParameter(name="scope", max_length=120)] = None,
+    offset: Annotated[int, QueryParameter(ge=0, le=2**31)] = 0,
+    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 100,
 ) -> dict[str, Any]:
     """Everything that limits something, with what its running period has used, held and left."""
     gateway, _ = await managing(request)
@@ -84,7 +84,7 @@ async def set_budget(request: Plain) -> dict[str, Any]:
 @delete(both("/budgets"), status_code=200)
 async def remove_budget(
     request: Plain,
-    of: Annotated[str, Parameter(query="scope", max_length=120)],
+    of: Annotated[str, QueryParameter(name="scope", max_length=120)],
     period: Period,
 ) -> dict[str, Any]:
     """Take a budget's limits away; what it counted goes on being counted."""

@@ -4,7 +4,7 @@ import time
 from typing import Annotated, Any
 
 from litestar import Request, get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from gateway.endpoints.offers import ARCHITECTURE, endpoints, pricing
 from gateway.endpoints.paths import both
@@ -27,8 +27,8 @@ ENDPOINTS = "/endpoints"
 @get(both("/models"))
 async def models(
     request: Plain,
-    offset: Annotated[int, Parameter(ge=0)] = 0,
-    limit: Annotated[int | None, Parameter(ge=1, le=1000)] = None,
+    offset: Annotated[int, QueryParameter(ge=0)] = 0,
+    limit: Annotated[int | None, QueryParameter(ge=1, le=1000)] = None,
 ) -> dict[str, Any]:
     """Every model that somebody can be asked for, then the tasks and aliases."""
     gateway = await _looking(request)

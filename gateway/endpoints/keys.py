@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Any
 
 from litestar import Request, delete, get, patch, post
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from gateway.access.keys import MANAGE, READ, Caller, label, new_key
 from gateway.access.pepper import keyed_hash
@@ -41,7 +41,7 @@ async def own_key(request: Plain) -> dict[str, Any]:
 @get(both("/keys"))
 async def list_keys(
     request: Plain,
-    offset: Annotated[int, Parameter(ge=0, le=2**31)] = 0,
+    offset: Annotated[int, QueryParameter(ge=0, le=2**31)] = 0,
     include_disabled: bool = True,  # noqa: FBT001, FBT002  # a query's field
 ) -> dict[str, Any]:
     """A hundred keys from `offset` on, newest first."""

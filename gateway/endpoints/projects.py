@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, get, post
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from msgspec import Meta
 from sqlalchemy import RowMapping
 
@@ -87,9 +87,9 @@ async def create_project(request: Plain) -> dict[str, Any]:
 @get(both("/audit"))
 async def list_changes(
     request: Plain,
-    subject: Annotated[str | None, Parameter(max_length=120)] = None,
-    limit: Annotated[int, Parameter(ge=1, le=100)] = 50,
-    before_id: Annotated[int | None, Parameter(ge=0, le=2**62)] = None,
+    subject: Annotated[str | None, QueryParameter(max_length=120)] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
+    before_id: Annotated[int | None, QueryParameter(ge=0, le=2**62)] = None,
 ) -> dict[str, Any]:
     """Every change that somebody made, newest first."""
     gateway, _ = await managing(request)

@@ -9,7 +9,8 @@ import pytest
 from gateway.audio.formats import Format, Sound
 from gateway.dispatch.costs import cost_of, flags_of
 from gateway.dispatch.first_audio import Heard, first_audio
-from gateway.metering.prices import Cost
+from gateway.metering.prices import Cost, upper_bound
+from gateway.metering.spoken import longest_ms
 from gateway.routing.plan import Choice
 from providers import Client, Price, Receipt, open_client, speak
 from tests.doubles.asking import OFFER, provider, saying
@@ -92,8 +93,9 @@ UNKNOWN = replace(CHOICE, offer=replace(OFFER, price=Price("unknown")), bound_na
 
 def test_a_clip_not_heard_to_its_end_costs_its_bound() -> None:
     price = Price(per="second", rate=10**9)
-    choice = replace(CHOICE, offer=replace(OFFER, price=price), bound_nano=90)
-    assert cost_of(choice, saying(TEXT), HEARD, 1.0, whole=False) == Cost(90, None)
+    choice = replace(CHOICE, offer=replace(OFFER, price=price))
+    bound = upper_bound(price, TEXT, longest_ms(TEXT))
+    assert cost_of(choice, saying(TEXT), HEARD, 1.0, whole=False) == Cost(bound, None)
 
 
 def test_a_clip_not_heard_to_its_end_costs_what_its_provider_reported() -> None:

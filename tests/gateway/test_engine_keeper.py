@@ -18,7 +18,7 @@ from gateway.engine import EngineKeeper
 from gateway.settings import EmbeddedVoice
 from tests.conftest import NewDatabase
 from tests.doubles.books import is_running, settled, until
-from tests.doubles.catalogue import provider
+from tests.doubles.catalogue import STEADY, provider
 from tests.doubles.running import ROOT, Running, running
 from tests.doubles.sound import read
 from tests.doubles.upstream import Upstream
@@ -51,7 +51,7 @@ def _at_home(
     extra = data / "providers.toml"
     extra.write_text(provider("stand-in", upstream.address("fine"), FALLBACK))
     more = {"GATEWAY_CATALOG": str(extra), "GATEWAY_DEADLINES_ATTEMPT_SECONDS": "2"}
-    return running(data, new_database("sqlite"), **more)
+    return running(data, new_database("sqlite"), **STEADY, **more)
 
 
 def speak(gateway: Running, text: str = "Good morning.", **body: object) -> httpx.Response:

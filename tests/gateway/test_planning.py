@@ -130,6 +130,7 @@ def test_the_request_chooses_the_policy_then_the_task_then_the_gateway(
     ("wishes", "param"),
     [
         ({"only": ("nobody", "none")}, "provider.only"),
+        ({"order": ("nobody",)}, "provider.order"),
         ({"order": ("nobody",), "allow_fallbacks": False}, "provider.order"),
     ],
 )
@@ -151,13 +152,13 @@ def test_nobody_is_told_of_a_provider_that_its_key_may_not_use() -> None:
 @pytest.mark.parametrize(
     "wishes",
     [
-        {"order": ("nobody",)},
+        {"order": ("dear", "nobody")},
         {"only": ("dear", "nobody")},
         {"ignore": ("nobody",)},
         {"order": ("dear", "nobody"), "allow_fallbacks": False},
     ],
 )
-def test_a_name_of_nobody_beside_others_or_as_a_mere_wish_does_no_harm(
+def test_a_name_of_nobody_beside_others_does_no_harm(
     wishes: dict[str, object],
 ) -> None:
     assert order(planned(names=("a/fine",), **wishes).plan)[0] == "dear"

@@ -11,11 +11,16 @@ PHASE_SECONDS = 3.0
 
 
 async def moody(x: Exchange) -> None:
-    """The request's own field `moods` lists how each try of a text goes; at last all goes well.
+    """The request's own field `moods` tells how it goes; where it says nothing, all goes well.
 
-    No two tries that go well sound the same, so that nobody takes one for the other.
+    A map: how a text goes in which a word stands. A list: how each try of a text goes; then
+    no two tries that go well sound the same, so that nobody takes one for the other.
     """
     moods = x.heard.body.get("moods", [])
+    if isinstance(moods, dict):
+        found = (mood for word, mood in moods.items() if word in x.heard.text)
+        await BEHAVIOURS[next(found, "billing")](x)
+        return
     assert isinstance(moods, list)
     if x.heard.nth < len(moods):
         await BEHAVIOURS[moods[x.heard.nth]](x)
