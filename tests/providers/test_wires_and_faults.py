@@ -56,6 +56,7 @@ class Wire:
 
 
 ASKED: dict[str, Wire] = {
+    "elevenlabs": Wire(),
     "openai_speech": Wire(),
 }
 """A new wire gets its row here."""

@@ -23,7 +23,7 @@ def sdk(name: str, url: str, text: str) -> bytes:
     """The audio that the vendor's SDK fetches from the fake."""
     if not PYTHON.exists():
         pytest.skip("the vendors' SDKs are not installed: make test installs them")
-    program = Path(__file__).parent / "sdks" / f"{name}.py"
+    program = Path(__file__).parent / "sdks" / f"say_{name}.py"
     done = subprocess.run(
         [PYTHON, program, url, text], capture_output=True, timeout=60, check=False
     )
