@@ -217,6 +217,14 @@ BROKEN = {
     "nobody has the voice": ({"one": {"third": BREAKS}}, {"model": "talk/strange"}),
     "a second break": ({"one": {"second": BREAKS}, "two": {"fourth": BREAKS}}, {}),
     "in the last sentence": ({"one": {"fifth": BREAKS}}, {}),
+    "nobody else is wanted": (
+        {"one": {"second": BREAKS}},
+        {"provider": {"allow_fallbacks": False}},
+    ),
+    "silent past the deadline": (
+        {"one": {"third": "hang"}},
+        {"model": "talk/strange", "deadline_ms": 1500},
+    ),
 }
 
 
@@ -225,13 +233,12 @@ def test_where_nobody_goes_on_the_cut_shows_and_nothing_is_charged(
     mine: httpx.Client, key: Key, books: Books, asked: Asked, case: str
 ) -> None:
     moods, more = BROKEN[case]
-    if "provider" in more:  # said in one call, it is this that breaks
-        more = {"provider": {"continuity": "none", "options": options(moods)}}
     clip = hear(mine, moods=moods, **more)
     assert not clip.is_whole
     record = settled(mine, clip.id)
     assert (record["status"], record["cost"], record["characters"]) == ("voided", "0", 0)
     assert "cut" in str(record["flags"])
+    assert (record["error_type"], record["http_status"]) == ("provider_unavailable", 502)
     seconds = read(clip.audio[: len(clip.audio) & ~1], "pcm").seconds
     assert record["cut_at_seconds"] == record["audio_seconds"]
     assert float(str(record["audio_seconds"])) == pytest.approx(seconds, abs=3)
