@@ -215,7 +215,10 @@ def test_who_has_no_budget_left_is_passed_over(mine: httpx.Client, client: httpx
 BROKEN = {
     "not asked for": ({"one": {"third": BREAKS}}, {"provider": {"continuity": "none"}}),
     "nobody has the voice": ({"one": {"third": BREAKS}}, {"model": "talk/strange"}),
-    "a second break": ({"one": {"second": BREAKS}, "two": {"fourth": BREAKS}}, {}),
+    "a second break": (
+        {"one": {"second": BREAKS}, "two": {"fourth": BREAKS}},
+        {"voice": "alloy"},
+    ),
     "in the last sentence": ({"one": {"fifth": BREAKS}}, {}),
     "nobody else is wanted": (
         {"one": {"second": BREAKS}},
