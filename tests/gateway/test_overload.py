@@ -184,8 +184,9 @@ def test_who_leaves_while_it_waits_is_never_spoken_for_and_makes_room(
     crowd: Crowd, mine: httpx.Client
 ) -> None:
     inside = crowd.fill()
+    soon = httpx.Timeout(30, read=1)
     with pytest.raises(httpx.ReadTimeout):
-        mine.post("/v1/audio/speech", json=MODEL | {"input": "I shall leave"}, timeout=0.3)
+        mine.post("/v1/audio/speech", json=MODEL | {"input": "I shall leave"}, timeout=soon)
     [left] = until(lambda: mine.get("/v1/generations").json()["data"])
     assert (left["status"], left["error_type"], left["cost"]) == ("voided", "client_left", "0")
     waiting, _ = crowd.line()
