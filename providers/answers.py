@@ -141,19 +141,21 @@ def _is_known(host: str, provider: Provider) -> bool:
 
 async def _split(response: httpx.Response) -> AsyncIterator[bytes]:
     """Lines, without their ends."""
-    rest = b""
+    line = bytearray()
     async for chunk in chunks(response):
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
-            yield line.removesuffix(b"\r")
-        if len(rest) > MOST_LINE_BYTES:
+        first, *others = chunk.split(b"\n")
+        line += first
+        for other in others:
+            yield bytes(line).removesuffix(b"\r")
+            line = bytearray(other)
+        if len(line) > MOST_LINE_BYTES:
             raise NotAudio("a line without end", status=response.status_code)
-    if rest:
-        yield rest.removesuffix(b"\r")
+    if line:
+        yield bytes(line).removesuffix(b"\r")
 
 
 def _object(told: bytes, response: httpx.Response) -> dict[str, Any]:
-    """A JSON object; where it tells an error, that."""
+    """A JSON object, or NotAudio."""
     try:
         answer = msgspec.json.decode(told)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -43,11 +43,12 @@ async def speak_events(
             if kind == "chunk":
                 yield audio_of(event.get("data"), response)
                 spoke = True
-            elif kind == "done":
+            elif kind == "done" and spoke:
                 return
             elif error := told_error(response, event, spoke=spoke):
                 raise error
-        raise (BrokenOff if spoke else NotAudio)("the events end too early", status=200)
+        early = BrokenOff if spoke else NotAudio
+        raise early("its events end too early", status=response.status_code)
 
 
 def _body(provider: Provider, offer: Offer, speech: Speech) -> dict[str, object]:
