@@ -2,6 +2,7 @@
 
 A voice with an id in the row is asked for by that, any other by its name in Hume's library; a row
 of one's own voices says `extra = { voice_provider = "CUSTOM_VOICE" }`.
+Hume's own pages say that this API ends on 2026-11-13.
 Source: dev.hume.ai/reference/text-to-speech-tts/synthesize-json-streaming, and their SDK 0.14.1.
 """
 
