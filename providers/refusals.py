@@ -79,7 +79,10 @@ def refusal(status: int, headers: httpx.Headers, body: bytes) -> ProviderError:
     meant = next((_CLEARER[word.lower()] for word in words if word.lower() in _CLEARER), status)
     if status in _PHRASED and any(each in _sentences(answer) for each in _NO_MONEY):
         meant = 402
-    return _error(meant, status, headers, words, _google_wait(answer))
+    error = _error(meant, status, headers, words)
+    if error.wait is None:
+        error.wait = _google_wait(answer)
+    return error
 
 
 def inside(status: int, headers: httpx.Headers, body: bytes) -> ProviderError | None:
@@ -119,15 +122,11 @@ def wait_of(headers: httpx.Headers) -> float | None:
     return None if seconds is None or seconds < 0 else min(seconds, LONGEST_WAIT)
 
 
-def _error(
-    meant: int, status: int, headers: httpx.Headers, words: list[str], told: float | None = None
-) -> ProviderError:
-    """told: the wait that the body asks for, where the headers ask for none."""
+def _error(meant: int, status: int, headers: httpx.Headers, words: list[str]) -> ProviderError:
     error = _BY_STATUS.get(meant, Overloaded if meant >= 500 else Refused)  # noqa: PLR2004
     reason = f"status {status}" if meant == status else f"status {status}, which means {meant}"
     code = next((word for word in words if not word.isdigit()), next(iter(words), None))
-    wait = wait_of(headers)
-    return error(reason, status=status, code=code, wait=told if wait is None else wait)
+    return error(reason, status=status, code=code, wait=wait_of(headers))
 
 
 def _decoded(body: bytes) -> dict[str, object]:

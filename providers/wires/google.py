@@ -1,6 +1,6 @@
 """Google Cloud Text-to-Speech: JSON in, and the whole clip out as base64 in JSON.
 
-The row's `extra` may add to `voice` (a model's name) and to `audioConfig`.
+The row's `extra` may add to `voice` and to `audioConfig`, as they stand in the body.
 Source: cloud.google.com/text-to-speech/docs/reference/rest/v1/text/synthesize; their SDK 2.38.0.
 """
 
@@ -32,14 +32,23 @@ async def speak(
 
 def _body(provider: Provider, offer: Offer, speech: Speech) -> dict[str, object]:
     row = {**provider.extra, **offer.extra}
-    voice = offer.voice_id(speech.voice)
     return {
         **speech.options,
         **row,
         "input": _input(offer, speech),
-        "voice": {"languageCode": _language(offer, voice), "name": voice, **_of(row, "voice")},
+        "voice": {**_voice(offer, speech), **_of(row, "voice")},
         "audioConfig": {**_audio(offer, speech), **_of(row, "audioConfig")},
     }
+
+
+def _voice(offer: Offer, speech: Speech) -> dict[str, str]:
+    """`en-US-Chirp3-HD-Charon` names its language and model; Gemini's `Charon` names neither."""
+    name = offer.voice_id(speech.voice)
+    language, _, rest = name.partition("-")
+    if rest:
+        return {"languageCode": f"{language}-{rest.partition('-')[0]}", "name": name}
+    spoken = next(iter(offer.languages), "en-US")
+    return {"languageCode": spoken, "name": name, "modelName": offer.upstream}
 
 
 def _input(offer: Offer, speech: Speech) -> dict[str, str]:
@@ -54,13 +63,6 @@ def _audio(offer: Offer, speech: Speech) -> dict[str, object]:
     if is_paced(offer, speech):
         audio["speakingRate"] = speech.speed
     return audio
-
-
-def _language(offer: Offer, voice: str) -> str:
-    """`en-US` of `en-US-Chirp3-HD-Charon`; Gemini's voices name none."""
-    language, _, rest = voice.partition("-")
-    region = rest.partition("-")[0]
-    return f"{language}-{region}" if region else next(iter(offer.languages), "en-US")
 
 
 def _of(row: Mapping[str, object], name: str) -> dict[str, object]:

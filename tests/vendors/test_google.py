@@ -15,10 +15,10 @@ FORMATS = {"wav": "LINEAR16", "pcm": "PCM", "mp3": "MP3", "opus": "OGG_OPUS"}
 CHIRP = offer(FORMATS, voice_ids={"v": "en-US-Chirp3-HD-Charon"}, capabilities=frozenset({"speed"}))
 GEMINI = offer(
     FORMATS,
+    upstream="gemini-2.5-flash-tts",
     voice_ids={"v": "Kore"},
     languages=("en-US", "de-DE"),
     capabilities=frozenset({"speed", "instructions"}),
-    extra={"voice": {"modelName": "gemini-2.5-flash-tts"}},
 )
 KINDS = {
     "bad field": ("invalid_request", "nothing", None),
@@ -65,23 +65,24 @@ async def test_every_format_comes_as_it_is(client: Client, fake: Fake, form: str
 
 
 @pytest.mark.parametrize(
-    ("voice", "language"),
-    list(zip(VOICES, ("de-DE", "en-US", "cmn-CN", "es-419"), strict=True)),
+    ("voice", "language"), list(zip(VOICES, ("de-DE", "en-US", "cmn-CN", "es-419"), strict=True))
 )
-async def test_the_language_is_the_voice_s_own_or_the_offer_s_first(
+async def test_the_language_is_the_voice_s_own_or_else_the_offer_s_first_and_its_model(
     client: Client, fake: Fake, voice: str, language: str
 ) -> None:
-    of = offer(FORMATS, voice_ids={"v": voice}, languages=("de-DE",))
+    of = offer(FORMATS, upstream="a-model", voice_ids={"v": voice}, languages=("de-DE",))
     await heard(client, provider("google", fake.url, auth=AUTH), of, saying("Hello"))
-    assert json.loads(fake.heard[0].body)["voice"] == {"languageCode": language, "name": voice}
+    model = {"modelName": "a-model"} if voice == "Kore" else {}
+    told = json.loads(fake.heard[0].body)["voice"]
+    assert told == {"languageCode": language, "name": voice, **model}
 
 
 async def test_the_row_adds_to_the_voice_and_to_the_audio(client: Client, fake: Fake) -> None:
-    extra = {"voice": {"languageCode": "en-GB"}, "audioConfig": {"sampleRateHertz": 24000}}
+    extra = {"voice": {"modelName": "another"}, "audioConfig": {"sampleRateHertz": 24000}}
     of = offer(FORMATS, voice_ids={"v": "Kore"}, extra=extra)
     await heard(client, provider("google", fake.url, auth=AUTH), of, saying("Hello", "mp3"))
     told = json.loads(fake.heard[0].body)
-    assert told["voice"] == {"languageCode": "en-GB", "name": "Kore"}
+    assert told["voice"] == {"languageCode": "en-US", "name": "Kore", "modelName": "another"}
     assert told["audioConfig"] == {"audioEncoding": "MP3", "sampleRateHertz": 24000}
 
 
