@@ -6,7 +6,6 @@ it is signed for, as `region` and `service`.
 Source: docs.aws.amazon.com/polly/latest/dg/API_SynthesizeSpeech.html, and botocore 1.44.5.
 """
 
-import asyncio
 import re
 from collections.abc import AsyncGenerator
 
@@ -14,9 +13,9 @@ import httpx
 import msgspec
 
 from providers.catalog import Offer, Provider
-from providers.errors import CredentialRefused
 from providers.http import Client, check_content_type, chunks, exchange, receipt
 from providers.markup import is_document, is_paced, plain
+from providers.sigv4 import load_signer, signature
 from providers.speech import Receipt, Speech
 
 _REGION = re.compile(r"\bpolly[a-z-]*\.([a-z0-9-]+)\.")
@@ -25,45 +24,28 @@ _REGION = re.compile(r"\bpolly[a-z-]*\.([a-z0-9-]+)\.")
 async def speak(
     client: Client, provider: Provider, offer: Offer, speech: Speech
 ) -> AsyncGenerator[bytes | Receipt]:
+    await load_signer()
     url = f"{provider.address}/v1/speech"
     body = msgspec.json.encode(_body(offer, speech))
-    async with exchange(
-        client,
-        url,
-        body=body,
-        headers={
-            **provider.using(None).headers(speech.traceparent),
-            # Beside the loop: the first time, the signer's import takes a tenth of a second.
-            **await asyncio.to_thread(signature, provider, url, body),
-        },
-    ) as response:
+    headers = _headers(provider, url, body, speech)
+    async with exchange(client, url, body=body, headers=headers) as response:
         await check_content_type(response, speech.format)
         yield receipt(response, provider, "x-amzn-requestid")
         async for chunk in chunks(response):
             yield chunk
 
 
-def signature(provider: Provider, url: str, body: bytes) -> dict[str, str]:
-    """The headers that sign the request; none for a provider that wants no key."""
+def _headers(provider: Provider, url: str, body: bytes, speech: Speech) -> dict[str, str]:
+    """Signed, unless the provider wants no key; the key itself is never sent."""
+    headers = provider.using(None).headers(speech.traceparent)
     if provider.credential is None:
-        return {}
-    from botocore.auth import SigV4Auth  # noqa: PLC0415  # heavy, and few speak to Polly
-    from botocore.awsrequest import AWSRequest  # noqa: PLC0415
-    from botocore.credentials import Credentials  # noqa: PLC0415
-
-    identity, _, rest = provider.credential.secret.partition(":")
-    secret, _, token = rest.partition(":")
-    if not secret:
-        raise CredentialRefused("the key is not ACCESS_KEY_ID:SECRET_ACCESS_KEY")
-    request = AWSRequest("POST", url, {"content-type": "application/json"}, body)
+        return headers
     service = str(provider.extra.get("service", "polly"))
-    SigV4Auth(Credentials(identity, secret, token or None), service, _region(provider)).add_auth(
-        request
-    )
-    return {name.lower(): value for name, value in request.headers.items()}
+    signed = signature(provider.credential, url, body, service=service, region=region(provider))
+    return headers | signed
 
 
-def _region(provider: Provider) -> str:
+def region(provider: Provider) -> str:
     """As the row names it, or its address."""
     named = _REGION.search(httpx.URL(provider.address).host)
     return str(provider.extra.get("region") or (named[1] if named else "us-east-1"))

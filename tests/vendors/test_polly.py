@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from providers import Client, CredentialRefused, Offer, Provider, Receipt, speak
-from providers.wires.polly import signature
+from providers.wires.polly import region
 from tests.doubles.vendors import Fake, spoken
 from tests.doubles.vendors.asking import failure, heard, offer, provider, saying
 from tests.doubles.vendors.polly import KEY_ID, POLLY, REGION, SECRET, TOKEN
@@ -175,23 +175,27 @@ async def test_the_secret_itself_is_never_sent(client: Client, fake: Fake) -> No
 
 
 @pytest.mark.parametrize(
-    ("address", "extra", "scope"),
+    ("address", "extra", "where"),
     [
-        ("https://polly.ap-south-1.amazonaws.com", {}, "ap-south-1/polly"),
-        ("https://polly-fips.us-gov-west-1.amazonaws.com", {}, "us-gov-west-1/polly"),
-        ("https://polly.cn-north-1.amazonaws.com.cn", {}, "cn-north-1/polly"),
-        ("https://vpce-0a.polly.eu-west-3.vpce.amazonaws.com", {}, "eu-west-3/polly"),
-        ("https://polly.eu-west-1.amazonaws.com", {"region": "eu-west-2"}, "eu-west-2/polly"),
-        ("http://127.0.0.1:4566", {}, "us-east-1/polly"),
-        ("https://speech.example", {"region": "r", "service": "s"}, "r/s"),
+        ("https://polly.ap-south-1.amazonaws.com", {}, "ap-south-1"),
+        ("https://polly-fips.us-gov-west-1.amazonaws.com", {}, "us-gov-west-1"),
+        ("https://polly.cn-north-1.amazonaws.com.cn", {}, "cn-north-1"),
+        ("https://vpce-0a.polly.eu-west-3.vpce.amazonaws.com", {}, "eu-west-3"),
+        ("https://polly.eu-west-1.amazonaws.com", {"region": "eu-west-2"}, "eu-west-2"),
+        ("http://127.0.0.1:4566", {}, "us-east-1"),
     ],
 )
-def test_it_is_signed_for_the_region_of_the_row_or_the_address(
-    address: str, extra: dict[str, str], scope: str
+def test_it_is_signed_for_the_region_of_the_row_or_else_of_the_address(
+    address: str, extra: dict[str, str], where: str
 ) -> None:
-    whom = provider("polly", address, secret=KEY, extra=extra)
-    headers = signature(whom, f"{address}/v1/speech", b"{}")
-    assert f"/{scope}/aws4_request" in headers["authorization"]
+    assert region(provider("polly", address, extra=extra)) == where
+
+
+async def test_it_is_signed_for_the_service_that_the_row_names(client: Client, fake: Fake) -> None:
+    whom = provider("polly", fake.url, secret=KEY, extra={"region": REGION, "service": "other"})
+    error = await failure(client, whom, OFFER, saying("Hello"))
+    assert error.kind == "credential_refused"
+    assert f"/{REGION}/other/aws4_request, " in fake.heard[0].headers["authorization"]
 
 
 def test_who_does_not_speak_to_polly_does_not_load_the_signer() -> None:
