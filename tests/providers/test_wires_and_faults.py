@@ -57,7 +57,9 @@ class Wire:
 
 ASKED: dict[str, Wire] = {
     "elevenlabs": Wire(),
+    "huggingface": Wire(),
     "openai_speech": Wire(),
+    "together": Wire(),
 }
 """A new wire gets its row here."""
 RAW = [name for name, wire in ASKED.items() if wire.is_raw]
