@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 
 from providers.answers import audio_of, events, failure_inside
 from providers.catalog import Offer, Provider
+from providers.errors import BrokenOff
 from providers.http import Client, check_content_type, chunks, exchange, receipt
 from providers.speech import Receipt, Speech
 
@@ -25,11 +26,14 @@ async def speak(
     ) as response:
         if response.headers.get("content-type", "").startswith("text/event-stream"):
             yield receipt(response, provider)
+            spoke = False
             async for event in events(response):
                 if "b64" in event:
                     yield audio_of(event["b64"], response)
+                    spoke = True
                 elif error := failure_inside(response, event):
-                    raise error
+                    # What was spoken may be billed, whatever the error is.
+                    raise BrokenOff("an error in the middle", code=error.code) if spoke else error
         else:
             await check_content_type(response, speech.format)
             yield receipt(response, provider)

@@ -93,9 +93,16 @@ DONE = b"data: [DONE]\n\n"
 
 
 def _event(manner: Manner, piece: bytes) -> bytes:
-    told = {"object": "audio.tts.chunk", "model": "m"}
-    audio = {str(manner.events): base64.b64encode(piece).decode()}
-    return f"data: {json.dumps(told | audio)}\n\n".encode()
+    audio = base64.b64encode(piece).decode()
+    return event({"object": "audio.tts.chunk", "model": "m", str(manner.events): audio})
+
+
+def event(told: dict[str, object]) -> bytes:
+    return f"data: {json.dumps(told)}\n\n".encode()
+
+
+def events(*told: dict[str, object]) -> Refusal:
+    return Refusal(200, b"".join(map(event, told)), kind="text/event-stream")
 
 
 OPENAI = vendor(
@@ -197,11 +204,11 @@ TOGETHER = vendor(
         "broken": Refusal(500, error(None, "server_error")),
         "overloaded": Refusal(503, error(None, "overloaded_error")),
         "very overloaded": Refusal(529, error(None)),
-        "refused in an event": Refusal(
-            200, f"data: {json.dumps(error(None, 'server_error'))}\n\n", kind="text/event-stream"
-        ),
+        "refused in an event": events(error(None, "server_error")),
+        "broken in the middle": events({"b64": "AAAA"}, error(None, "rate_limit_error")),
         "no event": Refusal(200, "data: not json\n\n", kind="text/event-stream"),
-        "not base64": Refusal(200, 'data: {"b64": "*"}\n\n', kind="text/event-stream"),
+        "not base64": events({"b64": "*"}),
+        "a data URL that is not audio": events({"b64": "data:text/html;base64,AAAA"}),
     },
 )
 
