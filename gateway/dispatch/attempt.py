@@ -178,12 +178,13 @@ class Attempt:
         return transcode(whole, heard.sound, target, self._tools.codecs)
 
     def _speech(self, part: str) -> Speech:
-        choice = self.found.choice
+        choice, speech = self.found.choice, self._job.speech
         return replace(
-            self._job.speech,
+            speech,
             text=part,
             voice=choice.voice,
             format=choice.native_format,
+            context=speech.context if "context" in choice.offer.capabilities else (),
             options=self._job.options.get(choice.offer.provider, {}),
             traceparent=self._job.trace.traceparent,
         )
