@@ -225,6 +225,11 @@ class Attempt:
         )
 
     @property
+    def limits(self) -> tuple[tuple[str, str], ...]:
+        """What the provider said last of its rate limits."""
+        return self._calls[-1].heard.limits if self._calls else ()
+
+    @property
     def _first_audio_ms(self) -> int | None:
         return None if self.opened_at is None else _ms(self.started, self.opened_at)
 
