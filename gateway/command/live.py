@@ -91,7 +91,9 @@ def warning(checks: Sequence[Check]) -> str:
     bounds = [each.choice.bound_nano for each in checks]
     most = usd(sum(each for each in bounds if each is not None))
     unknown = f", and {bounds.count(None)} at a price not known" if None in bounds else ""
-    return f"saying {TEXT!r} with each credential, {len(checks)} in all: at most {most} USD{unknown}"
+    return (
+        f"saying {TEXT!r} with each credential, {len(checks)} in all: at most {most} USD{unknown}"
+    )
 
 
 async def run(checks: Sequence[Check], advance: Callable[[], object]) -> list[Checked]:

@@ -5,9 +5,8 @@ Source: docs.together.ai/docs/text-to-speech, and their SDK 3.1.1.
 
 from collections.abc import AsyncGenerator
 
-from providers.answers import audio_of, events, failure_inside
+from providers.answers import audio_of, events, told_error
 from providers.catalog import Offer, Provider
-from providers.errors import BrokenOff
 from providers.http import Client, check_content_type, chunks, exchange, receipt
 from providers.speech import Receipt, Speech
 
@@ -27,13 +26,12 @@ async def speak(
         if response.headers.get("content-type", "").startswith("text/event-stream"):
             yield receipt(response, provider)
             spoke = False
-            async for event in events(response):
+            async for event in events(response, until_done=True):
                 if "b64" in event:
                     yield audio_of(event["b64"], response)
                     spoke = True
-                elif error := failure_inside(response, event):
-                    # What was spoken may be billed, whatever the error is.
-                    raise BrokenOff("an error in the middle", code=error.code) if spoke else error
+                elif error := told_error(response, event, spoke=spoke):
+                    raise error
         else:
             await check_content_type(response, speech.format)
             yield receipt(response, provider)

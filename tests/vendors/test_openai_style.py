@@ -117,6 +117,7 @@ KINDS: dict[str, dict[str, tuple[str, str, float | None]]] = {
         "very overloaded": TROUBLE,
         "refused in an event": TROUBLE,
         "broken in the middle": ("broken_off", "maybe", None),
+        "no end": ("broken_off", "maybe", None),
         "no event": NO_AUDIO,
         "not base64": NO_AUDIO,
         "a data URL that is not audio": NO_AUDIO,

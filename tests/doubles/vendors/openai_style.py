@@ -206,6 +206,7 @@ TOGETHER = vendor(
         "very overloaded": Refusal(529, error(None)),
         "refused in an event": events(error(None, "server_error")),
         "broken in the middle": events({"b64": "AAAA"}, error(None, "rate_limit_error")),
+        "no end": events({"b64": "AAAA"}),
         "no event": Refusal(200, "data: not json\n\n", kind="text/event-stream"),
         "not base64": events({"b64": "*"}),
         "a data URL that is not audio": events({"b64": "data:text/html;base64,AAAA"}),
