@@ -62,9 +62,9 @@ class Request:
     def arrive(self) -> None:
         world, random = self.world, self.world.random
         world.outcomes["asked"] += 1
-        world.retries.asked(world.now)
-        world.hedges.asked(world.now)
         self.key = f"key-{random.choice([0] * 9 + [1, 2, 3])}"
+        world.retries.asked(world.now, self.key)
+        world.hedges.asked(world.now)
         self.hedged = random.random() < 0.3
         plan = self._plan()
         providers = world.catalog.providers

@@ -203,15 +203,15 @@ class Budget(Allowance):
 
     def __init__(self, share: float) -> None:
         super().__init__(share)
-        self._requests: deque[float] = deque()
+        self._requests: deque[tuple[float, str]] = deque()
         self._taken: deque[tuple[float, float, str]] = deque()
         self.charged = 0.0
         """Of all time."""
         self.said_no = False
 
-    def asked(self, now: float) -> None:
-        super().asked(now)
-        self._requests.append(now)
+    def asked(self, now: float, key: str = "") -> None:
+        super().asked(now, key)
+        self._requests.append((now, key))
 
     def take(self, now: float, cost: float = 1.0, key: str = "") -> bool:
         took = super().take(now, cost, key)
@@ -224,7 +224,7 @@ class Budget(Allowance):
 
     def _check(self, now: float, key: str) -> None:
         """By whole seconds the window is between nine and ten of them."""
-        while self._requests and self._requests[0] <= now - 10:
+        while self._requests and self._requests[0][0] <= now - 10:
             self._requests.popleft()
         while self._taken and self._taken[0][0] <= now - 9:
             self._taken.popleft()
@@ -232,7 +232,8 @@ class Budget(Allowance):
         taken = sum(cost for _, cost, _ in self._taken)
         hold(taken <= there_is, f"{taken} of a budget of {there_is} are taken")
         own = sum(cost for _, cost, each in self._taken if each == key)
-        hold(own <= max(3.0, there_is / 2), f"{key} takes {own} of {there_is}")
+        others = any(each != key for at, each in self._requests if at > now - 9)
+        hold(not others or own <= max(3.0, there_is / 2), f"{key} takes {own} of {there_is}")
 
 
 def variables(provider: Provider) -> list[str]:
