@@ -23,6 +23,7 @@ from providers.errors import (
 )
 
 LONGEST_WAIT = 120.0
+TOO_MANY = 429
 _BY_STATUS: dict[int, type[ProviderError]] = {
     400: Refused,
     401: CredentialRefused,
@@ -65,6 +66,10 @@ _NAMES = ("code", "status", "type", "error_code", "err_code", "error_type", "sta
 _SENTENCES = ("message", "error", "detail", "msg")
 # fal and others tell lack of money in a sentence only.
 _NO_MONEY = ("exhausted balance", "user is locked", "insufficient balance", "insufficient credit")
+# DeepInfra tells by 429 both an account that asks too often and a model that is scaling up.
+_BUSY = ("model busy", "model is busy")
+_LATER = re.compile(r"\bin ~?(\d{1,5}(?:\.\d{1,3})?) ?s\b")
+"""How Replicate and others say when: "Your rate limit resets in ~30s"."""
 _PHRASED = {401, 403, 429}
 """Statuses whose sentences are read: those of 400 and 422 may repeat what a client wrote."""
 
@@ -76,7 +81,12 @@ def refusal(status: int, headers: httpx.Headers, body: bytes) -> ProviderError:
     meant = next((_CLEARER[word.lower()] for word in words if word.lower() in _CLEARER), status)
     if status in _PHRASED and any(each in _sentences(answer) for each in _NO_MONEY):
         meant = 402
-    return _error(meant, status, headers, words)
+    if status == TOO_MANY and any(each in _sentences(answer) for each in _BUSY):
+        meant = 503
+    error = _error(meant, status, headers, words)
+    if error.wait is None and status == TOO_MANY and (said := _LATER.search(_sentences(answer))):
+        error.wait = min(float(said[1]), LONGEST_WAIT)
+    return error
 
 
 def inside(status: int, headers: httpx.Headers, body: bytes) -> ProviderError | None:

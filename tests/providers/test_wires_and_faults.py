@@ -55,9 +55,14 @@ class Wire:
         return saying(text, self.form)
 
 
+WHOLE: Mapping[str, tuple[type[ProviderError], float | None]] = {"json-hanging": (TimedOut, None)}
+"""A wire whose answer is JSON waits for the whole of it."""
 ASKED: dict[str, Wire] = {
+    "deepinfra": Wire(is_raw=False, unlike=WHOLE),
     "elevenlabs": Wire(),
+    "fal": Wire(is_raw=False, unlike=WHOLE),
     "openai_speech": Wire(),
+    "replicate": Wire(is_raw=False, unlike=WHOLE),
 }
 """A new wire gets its row here."""
 RAW = [name for name, wire in ASKED.items() if wire.is_raw]

@@ -43,7 +43,9 @@ class Heard:
 
     @property
     def text(self) -> str:
-        return next((str(self.body[name]) for name in _TEXTS if name in self.body), "")
+        inner = self.body.get("input")
+        body = inner if isinstance(inner, dict) else self.body
+        return next((str(body[name]) for name in _TEXTS if name in body), "")
 
 
 @dataclass
