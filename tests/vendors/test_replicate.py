@@ -10,7 +10,16 @@ import pytest
 from providers import Client, Price, Provider, Receipt, Sampling, open_client, speak
 from tests.doubles.vendors import Fake, Heard, spoken
 from tests.doubles.vendors.asking import failure, heard, offer, provider, saying, until
-from tests.doubles.vendors.replicate import ENDINGS, ERRORS, LIES, NEVER, OUTPUTS, REPLICATE
+from tests.doubles.vendors.replicate import (
+    DEAF,
+    ENDINGS,
+    ERRORS,
+    LIES,
+    NEVER,
+    OUTPUTS,
+    REPLICATE,
+    UNWILLING,
+)
 from tests.vendors.conftest import sdk
 
 VERSION = "3e" * 32
@@ -130,6 +139,18 @@ async def test_leaving_twice_while_it_is_asked_after_cancels_once(
         await listening
     await client.aclose()
     assert len(cancels(fake)) == 1
+
+
+@pytest.mark.parametrize("text", [DEAF, UNWILLING])
+async def test_whoever_leaves_waits_for_no_cancel(client: Client, fake: Fake, text: str) -> None:
+    pieces = speak(client, at(fake), OFFER, saying(text, "wav"))
+    await anext(pieces)
+    begun = time.monotonic()
+    await pieces.aclose()
+    assert time.monotonic() - begun < 0.5
+    await until(lambda: cancels(fake))
+    await client.aclose()
+    assert time.monotonic() - begun < 2
 
 
 async def test_closing_in_the_middle_of_the_download_cancels(client: Client, fake: Fake) -> None:

@@ -1,5 +1,6 @@
 """Replicate as its SDK 1.0.7 finds it: predictions that are waited for, asked after, cancelled."""
 
+import asyncio
 import base64
 from collections import Counter
 
@@ -42,7 +43,8 @@ OUTPUTS: dict[str, object] = {
 }
 """Text -> output, of a prediction that is done within the wait."""
 ENDINGS = {"fails": "failed", "canceled": "canceled", "aborted": "aborted", "odd": "odd"}
-NEVER = "never"
+NEVER, DEAF, UNWILLING = "never", "never, and deaf", "never, and unwilling"
+"""Texts whose predictions do not end; the last two are not cancelled, either."""
 LIES = {"file too short": 100_000, "file huge": 10**12}
 """Text -> how long its file says that it is."""
 MADE = "2026-11-22T00:00:00Z"
@@ -78,13 +80,18 @@ class Predictions:
         if text.startswith("poll") and (refusal := self.fake.refused(text)):
             return refusal
         self.polls[name] += 1
-        if self.polls[name] == 1 or text == NEVER:
+        if self.polls[name] == 1 or text in {NEVER, DEAF, UNWILLING}:
             return self.told(name, "processing")
         if text in ENDINGS:
             return self.told(name, ENDINGS[text])
         return self.told(name, "succeeded", f"{self.fake.url}/files/{name}.wav")
 
     async def cancel(self, request: web.Request) -> web.Response:
+        text = self.texts[request.match_info["name"]]
+        if text == DEAF:
+            await asyncio.sleep(30)
+        if text == UNWILLING:
+            raise web.HTTPInternalServerError
         return self.told(request.match_info["name"], "canceled")
 
     async def file(self, request: web.Request) -> web.StreamResponse:
