@@ -108,12 +108,12 @@ async def download(
 ) -> AsyncGenerator[httpx.Response]:
     """The open answer of a URL that the provider gave; only where its own downloads lie.
 
-    headers: none of ours with a key in them unless the URL is at the provider's own host.
+    headers: sent only where the URL is at the provider's own address, for they hold our key.
     """
     place = _place(provider, url)
-    at_home = place.host == httpx.URL(provider.address).host
+    is_home = _is_same(place, httpx.URL(provider.address))
     async with exchange(
-        client, str(place), headers=headers if at_home else {}, method="GET"
+        client, str(place), headers=headers if is_home else {}, method="GET"
     ) as response:
         told = response.headers.get("content-length", "0")
         if told.isdecimal() and int(told) > MOST_DOWNLOADED:

@@ -4,7 +4,8 @@ A string that is one of our words in braces stands for its value; other strings 
 `{text}` `{voice}` `{speaker}` (the voice as a number) `{format}` `{speed}` `{instructions}`,
 `{seed}`, `{temperature}` and the other fields of Sampling. An item of a list in which a `{turn...}`
 stands is repeated for each turn whose audio is at hand: `{turn.text}` `{turn.audio}` (a data URL)
-`{turn.speaker}` (a number). A field without a value is left out.
+`{turn.speaker}` (a number). A table whose one key is such a word, `{ "{voice}" = { a = ... } }`,
+stands for what it has under the word's value. What has no value is left out.
 """
 
 import base64
@@ -84,9 +85,14 @@ def _value(template: object, values: Values, turns: Sequence[Values]) -> object:
     if isinstance(template, str):
         return values.get(template, template)
     if isinstance(template, Mapping):
+        [word, *others] = template or [""]
+        entries = template.get(word)
+        if word in values and not others and isinstance(entries, Mapping):
+            return _value(entries.get(values[word]), values, turns)
         return _object(template, values, turns)
     if isinstance(template, list):
-        return [_value(*each, turns) for each in _items(template, values, turns)] or None
+        items = [_value(*each, turns) for each in _items(template, values, turns)]
+        return [each for each in items if each is not None] or None
     return template
 
 

@@ -18,8 +18,8 @@ from providers.jobs import cancelled_unless_heard, finished
 from providers.speech import Receipt, Speech
 from providers.templates import filled
 
-LONGEST_WAIT = 5
-"""Seconds that the first answer may take: who leaves before it leaves work that goes on."""
+LONGEST_WAIT = 2
+"""Seconds that the first answer may take: until it has come, nobody knows what to cancel."""
 AT_WORK = {"starting", "processing"}
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 
+import httpx
 import pytest
 from aiohttp import web
 
@@ -79,6 +80,25 @@ async def test_a_stranger_is_not_asked(client: Client, fake: Fake, url: object) 
     assert isinstance(error, NotAudio), repr(error)
     with pytest.raises(NotAudio):
         at_home(provider("fal", fake.url), url)
+
+
+class Ear(Client):
+    """Hears where a request goes, and lets none go."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 1.0)
+        self.heard: list[httpx.Request] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.heard.append(request)
+        raise httpx.ReadTimeout("gone")
+
+
+async def test_a_known_host_is_told_no_key(fake: Fake) -> None:
+    async with Ear() as ear:
+        for url in ("https://files.invalid/1.wav", f"{fake.url}/1.wav"):
+            await failure(ear, fake, url)
+    assert ["authorization" in request.headers for request in ear.heard] == [False, True]
 
 
 async def test_a_known_host_is_not_home(fake: Fake) -> None:

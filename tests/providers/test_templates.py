@@ -1,10 +1,11 @@
 """Templates: a row says where a model wants its text, its voice and what was said before."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from providers import Offer, Sampling, Speech, Turn
+from providers import WIRES, Offer, Sampling, Speech, Turn, read_catalog
 from providers.templates import filled
 from tests.doubles.vendors.asking import offer, provider, saying
 
@@ -62,3 +63,48 @@ def test_speakers_are_numbered_apart() -> None:
     extra = {"prompt": "{text}", "said": [{"by": "{turn.speaker}"}]}
     told = filled(WHOM, model(**extra), wav(context=tuple(turns)))
     assert told["said"] == [{"by": each} for each in (2, 0, 4, 3, 2, 5, 1)]
+
+
+ROW = """
+[[provider]]
+name = "fal"
+wire = "fal"
+address = "https://queue.fal.run"
+
+[[provider.offer]]
+model = "sesame/csm-1b"
+upstream = "fal-ai/csm-1b"
+voices = ["conversational_a", "conversational_b", "other"]
+formats = { wav = "wav" }
+price = { per = "free" }
+
+[provider.offer.extra]
+scene = [{ text = "{text}", speaker_id = 0 }]
+
+[[provider.offer.extra.context]]
+"{voice}" = { conversational_a = { prompt = "A?", audio_url = "https://a", speaker_id = 0 } }
+
+[[provider.offer.extra.context]]
+prompt = "{turn.text}"
+speaker_id = "{turn.speaker}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("voice", "heard_first"),
+    [
+        ("conversational_a", [{"prompt": "A?", "audio_url": "https://a", "speaker_id": 0}]),
+        ("other", []),
+    ],
+)
+def test_a_voice_may_be_a_sound_that_the_row_names(
+    tmp_path: Path, voice: str, heard_first: list[object]
+) -> None:
+    (tmp_path / "providers.toml").write_text(ROW)
+    catalog = read_catalog([tmp_path / "providers.toml"], {}, frozenset(WIRES))
+    [of] = catalog.models["sesame/csm-1b"]
+    speech = wav(voice=voice, context=(Turn("5", "And I.", b"RIFF"),))
+    told = filled(catalog.providers["fal"], of, speech)
+    said_before = {"prompt": "And I.", "speaker_id": 5}
+    assert told["context"] == [*heard_first, said_before]
+    assert told["scene"] == [{"text": "Hello", "speaker_id": 0}]

@@ -2,11 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from providers import Client, Provider, Turn, speak
+from providers import Client, Provider, Turn, open_client, speak
 from tests.doubles.vendors import Fake, Heard, spoken
 from tests.doubles.vendors.asking import failure, heard, offer, provider, saying, until
 from tests.doubles.vendors.fal import ERRORS, FAL, LIES, NEVER, QUEUE, STRANGE, URLS
@@ -49,6 +49,13 @@ QUEUED = {
 def fake() -> Iterator[Fake]:
     with Fake(FAL) as running:
         yield running
+
+
+@pytest.fixture
+async def client(fake: Fake) -> AsyncIterator[Client]:
+    """Closed before the fake is, which so hears its last words."""
+    async with open_client(read_seconds=2.0) as opened:
+        yield opened
 
 
 def at(fake: Fake, under: str = "") -> Provider:

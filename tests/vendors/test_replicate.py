@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -56,6 +56,13 @@ TELL = {
 def fake() -> Iterator[Fake]:
     with Fake(REPLICATE) as running:
         yield running
+
+
+@pytest.fixture
+async def client(fake: Fake) -> AsyncIterator[Client]:
+    """Closed before the fake is, which so hears its last words."""
+    async with open_client(read_seconds=2.0) as opened:
+        yield opened
 
 
 def at(fake: Fake) -> Provider:
