@@ -117,6 +117,14 @@ async def test_speed_and_sampling_go_where_the_row_says(client: Client, fake: Fa
     assert told == {"text": "at once", "rate": 1.5, "seed": 7}
 
 
+async def test_options_go_to_the_model_and_to_nobody_else(client: Client, fake: Fake) -> None:
+    speech = saying("at once", "wav", options={"webhook": "https://stranger", "text": "Free"})
+    await heard(client, at(fake), OFFER, speech)
+    told = json.loads(fake.heard[0].body)
+    assert told.keys() == {"version", "input"}
+    assert told["input"]["text"] == "at once"
+
+
 @pytest.mark.parametrize("text", TELL)
 async def test_each_failure_is_told_by_its_class(client: Client, fake: Fake, text: str) -> None:
     assert set(TELL) >= ERRORS.keys() | LIES.keys()
