@@ -40,8 +40,6 @@ _MOVED = {301, 308}
 _JSON = {"application/json", "application/problem+json"}
 _WORDS = {
     "text/html": "HTML",
-    "application/json": "JSON",
-    "application/problem+json": "JSON",
     "text/plain": "plain text",
 }
 _SPELLINGS = {
@@ -201,7 +199,9 @@ def limits(response: httpx.Response) -> tuple[tuple[str, str], ...]:
     told = [
         (name, value)
         for name, value in response.headers.items()
-        if _LIMIT.search(name) and len(value) <= LONGEST_LIMIT and value.isprintable()
+        if _LIMIT.search(name)
+        and max(len(name), len(value)) <= LONGEST_LIMIT
+        and value.isprintable()
     ]
     return tuple(sorted(told)[:MOST_LIMITS])
 
@@ -214,10 +214,7 @@ async def check_content_type(response: httpx.Response, wanted: str) -> int | Non
     kind, _, parameters = response.headers.get("content-type", "").partition(";")
     kind = kind.strip().lower()
     if kind not in _UNSAID and kind not in _SPELLINGS[wanted]:
-        if kind in _JSON:
-            body = await _beginning(response)
-            if error := inside(response.status_code, response.headers, body):
-                raise error
+        await refuse_json(response, wanted)
         seen = _WORDS.get(kind) or next(
             (name for name, spellings in _SPELLINGS.items() if kind in spellings),
             "another content type",
@@ -225,6 +222,14 @@ async def check_content_type(response: httpx.Response, wanted: str) -> int | Non
         raise NotAudio(f"{seen} instead of {wanted}", status=response.status_code)
     rate = re.search(r"\brate=\"?(\d{4,6})\b", parameters)
     return int(rate[1]) if rate and int(rate[1]) in RATES else None
+
+
+async def refuse_json(response: httpx.Response, wanted: str) -> None:
+    """Where JSON came instead of `wanted`: the error that it tells, or NotAudio."""
+    if response.headers.get("content-type", "").partition(";")[0].strip().lower() in _JSON:
+        body = await _beginning(response)
+        error = inside(response.status_code, response.headers, body)
+        raise error or NotAudio(f"JSON instead of {wanted}", status=response.status_code)
 
 
 async def _failure(response: httpx.Response) -> ProviderError:

@@ -23,6 +23,7 @@ from providers.errors import (
 )
 
 LONGEST_WAIT = 120.0
+FORBIDDEN = 403
 TOO_MANY = 429
 _BY_STATUS: dict[int, type[ProviderError]] = {
     400: Refused,
@@ -45,13 +46,16 @@ _CLEARER = {
     **dict.fromkeys(("insufficient_quota", "quota_exceeded", "credit_balance_exhausted"), 402),
     **dict.fromkeys(("insufficient_credits", "insufficient_balance", "payment_required"), 402),
     **dict.fromkeys(("billing_not_active", "billing_hard_limit_reached"), 402),
+    "billing_disabled": 402,
     "servicequotaexceededexception": 402,
     **dict.fromkeys(("rate_limit_exceeded", "too_many_requests", "resource_exhausted"), 429),
     **dict.fromkeys(("concurrent_limit_exceeded", "too_many_concurrent_requests"), 429),
     **dict.fromkeys(("concurrency_limited", "throttlingexception"), 429),
     **dict.fromkeys(("system_busy", "overloaded_error", "unavailable"), 503),
     **dict.fromkeys(("invalid_api_key", "api_key_invalid", "invalid_auth"), 401),
-    **dict.fromkeys(("model_not_found", "voice_not_found"), 404),
+    **dict.fromkeys(("expiredtokenexception", "requestexpired"), 401),
+    "enginenotsupportedexception": 404,
+    **dict.fromkeys(("model_not_found", "voice_not_found", "model_terms_required"), 404),
 }
 # Words too general to overrule a status, for where there is no other.
 _GENERAL = {
@@ -62,7 +66,10 @@ _GENERAL = {
     "rate_limit_error": 429,
     "invalid_request_error": 400,
 }
-_NAMES = ("code", "status", "type", "error_code", "err_code", "error_type", "status_code", "__type")
+_NAMES = (
+    *("code", "status", "type", "error_code", "err_code", "error_type", "status_code", "__type"),
+    "category",
+)
 _SENTENCES = ("message", "error", "detail", "msg")
 # fal and others tell lack of money in a sentence only.
 _NO_MONEY = ("exhausted balance", "user is locked", "insufficient balance", "insufficient credit")
@@ -70,6 +77,8 @@ _NO_MONEY = ("exhausted balance", "user is locked", "insufficient balance", "ins
 _BUSY = ("model busy", "model is busy")
 _LATER = re.compile(r"\bin ~?(\d{1,5}(?:\.\d{1,3})?) ?s\b")
 """How Replicate and others say when: "Your rate limit resets in ~30s"."""
+# OpenRouter refuses what a text says by 403, which is no fault of the key's.
+_FLAGGED = {"flagged_input", "patterns"}
 _PHRASED = {401, 403, 429}
 """Statuses whose sentences are read: those of 400 and 422 may repeat what a client wrote."""
 
@@ -77,13 +86,17 @@ _PHRASED = {401, 403, 429}
 def refusal(status: int, headers: httpx.Headers, body: bytes) -> ProviderError:
     """What an answer beyond 2xx means."""
     answer = _decoded(body)
-    words = list(_words(answer))
+    words = [*_amazon(headers), *_words(answer)]
     meant = next((_CLEARER[word.lower()] for word in words if word.lower() in _CLEARER), status)
     if status in _PHRASED and any(each in _sentences(answer) for each in _NO_MONEY):
         meant = 402
-    if status == TOO_MANY and any(each in _sentences(answer) for each in _BUSY):
+    elif meant == FORBIDDEN and _is_about_the_text(answer):
+        meant = 400
+    elif meant == TOO_MANY and any(each in _sentences(answer) for each in _BUSY):
         meant = 503
     error = _error(meant, status, headers, words)
+    if error.wait is None:
+        error.wait = _google_wait(answer)
     if error.wait is None and status == TOO_MANY and (said := _LATER.search(_sentences(answer))):
         error.wait = min(float(said[1]), LONGEST_WAIT)
     return error
@@ -129,7 +142,7 @@ def wait_of(headers: httpx.Headers) -> float | None:
 def _error(meant: int, status: int, headers: httpx.Headers, words: list[str]) -> ProviderError:
     error = _BY_STATUS.get(meant, Overloaded if meant >= 500 else Refused)  # noqa: PLR2004
     reason = f"status {status}" if meant == status else f"status {status}, which means {meant}"
-    code = words[0] if words else None
+    code = next((word for word in words if not word.isdigit()), next(iter(words), None))
     return error(reason, status=status, code=code, wait=wait_of(headers))
 
 
@@ -147,10 +160,33 @@ def _words(answer: dict[str, object]) -> Iterator[str]:
     inner = answer.get("error") or answer.get("detail")
     places = [place for place in (inner, answer) if isinstance(place, dict)]
     named = [inner, *(place.get(name) for place in places for name in _NAMES)]
+    named += [each.get("reason") for each in _details(answer)]
     for each in named:
         is_code = isinstance(each, str | int) and not isinstance(each, bool)
-        if is_code and re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", str(each)):
+        if is_code and each != "error" and re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", str(each)):
             yield str(each)
+
+
+def _details(answer: dict[str, object]) -> list[dict[str, object]]:
+    """What Google's APIs list below an error. Source: google/rpc/error_details.proto."""
+    inner = answer.get("error")
+    details = inner.get("details") if isinstance(inner, dict) else None
+    return [each for each in details if isinstance(each, dict)] if isinstance(details, list) else []
+
+
+def _google_wait(answer: dict[str, object]) -> float | None:
+    """Seconds, which stand there as `3.5s`."""
+    told = (str(each.get("retryDelay", "")) for each in _details(answer))
+    waits = (_number(each.removesuffix("s")) for each in told if each.endswith("s"))
+    return next((min(wait, LONGEST_WAIT) for wait in waits if wait is not None), None)
+
+
+def _amazon(headers: httpx.Headers) -> list[str]:
+    """The error's name, which AWS puts into a header, before a colon and an address."""
+    named = re.match(
+        r"(?:[\w.]*#)?(\w{1,64})(?::|$)", headers.get("x-amzn-errortype", ""), re.ASCII
+    )
+    return [named[1]] if named else []
 
 
 def _sentences(answer: dict[str, object]) -> str:
@@ -159,6 +195,12 @@ def _sentences(answer: dict[str, object]) -> str:
     places = [place for place in (inner, answer) if isinstance(place, dict)]
     said = [place.get(name) for place in places for name in _SENTENCES]
     return "\n".join(each.lower() for each in said if isinstance(each, str))
+
+
+def _is_about_the_text(answer: dict[str, object]) -> bool:
+    inner = answer.get("error")
+    metadata = inner.get("metadata") if isinstance(inner, dict) else None
+    return isinstance(metadata, dict) and bool(_FLAGGED & metadata.keys())
 
 
 def _number(text: str) -> float | None:

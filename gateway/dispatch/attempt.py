@@ -75,8 +75,9 @@ class Attempt:
         return self._parts[self._begun :]
 
     @property
-    def from_character(self) -> int:
-        return len(self._job.speech.text) - sum(map(len, self._parts))
+    def asked(self) -> int:
+        """For how many of the parts the provider was asked."""
+        return len(self._calls)
 
     async def run(self, by: float) -> None:
         """Speak; raises a ProviderError, Abandoned when the client leaves, or Outrun.
@@ -178,12 +179,13 @@ class Attempt:
         return transcode(whole, heard.sound, target, self._tools.codecs)
 
     def _speech(self, part: str) -> Speech:
-        choice = self.found.choice
+        choice, speech = self.found.choice, self._job.speech
         return replace(
-            self._job.speech,
+            speech,
             text=part,
             voice=choice.voice,
             format=choice.native_format,
+            context=speech.context if "context" in choice.offer.capabilities else (),
             options=self._job.options.get(choice.offer.provider, {}),
             traceparent=self._job.trace.traceparent,
         )
@@ -222,6 +224,11 @@ class Attempt:
             upstream_id=self._calls[-1].heard.upstream_id if self._calls else None,
             billed_units=_billed_units(self._calls),
         )
+
+    @property
+    def limits(self) -> tuple[tuple[str, str], ...]:
+        """What the provider said last of its rate limits."""
+        return self._calls[-1].heard.limits if self._calls else ()
 
     @property
     def _first_audio_ms(self) -> int | None:

@@ -5,14 +5,37 @@ from collections.abc import AsyncGenerator, Callable
 from providers.catalog import Offer, Provider
 from providers.http import Client
 from providers.speech import Receipt, Speech
-from providers.wires import deepinfra, elevenlabs, fal, openai_speech, replicate
+from providers.wires import (
+    azure,
+    cartesia,
+    deepgram,
+    deepinfra,
+    elevenlabs,
+    fal,
+    google,
+    huggingface,
+    hume,
+    openai_speech,
+    polly,
+    replicate,
+    together,
+)
 
 Wire = Callable[[Client, Provider, Offer, Speech], AsyncGenerator[bytes | Receipt]]
 
 WIRES: dict[str, Wire] = {
+    "azure": azure.speak,
+    "cartesia": cartesia.speak,
+    "cartesia_sse": cartesia.speak_events,
+    "deepgram": deepgram.speak,
     "deepinfra": deepinfra.speak,
     "elevenlabs": elevenlabs.speak,
     "fal": fal.speak,
+    "google": google.speak,
+    "huggingface": huggingface.speak,
+    "hume": hume.speak,
     "openai_speech": openai_speech.speak,
+    "polly": polly.speak,
     "replicate": replicate.speak,
+    "together": together.speak,
 }

@@ -46,6 +46,7 @@ class Wire:
 
     offer: Offer = OFFER
     form: str = "mp3"
+    secret: str = SECRET
     is_raw: bool = True
     """Whether the answer's body is the audio itself, and not wrapped in something."""
     unlike: Mapping[str, tuple[type[ProviderError], float | None]] = field(default_factory=dict)
@@ -55,14 +56,28 @@ class Wire:
         return saying(text, self.form)
 
 
+BYTES_FOR_LINES = dict.fromkeys(
+    ("stalling", "wrong-chunk", "reset-in-the-middle", "cut-in-the-middle"), (NotAudio, None)
+)
+"""What comes before these faults is audio, which is no line of JSON."""
 WHOLE: Mapping[str, tuple[type[ProviderError], float | None]] = {"json-hanging": (TimedOut, None)}
 """A wire whose answer is JSON waits for the whole of it."""
+
 ASKED: dict[str, Wire] = {
+    "azure": Wire(),
+    "cartesia": Wire(),
+    "cartesia_sse": Wire(is_raw=False),
+    "deepgram": Wire(),
     "deepinfra": Wire(is_raw=False, unlike=WHOLE),
     "elevenlabs": Wire(),
     "fal": Wire(is_raw=False, unlike=WHOLE),
+    "google": Wire(is_raw=False, unlike=WHOLE),
+    "huggingface": Wire(),
+    "hume": Wire(is_raw=False, unlike={**BYTES_FOR_LINES, **WHOLE}),
     "openai_speech": Wire(),
+    "polly": Wire(secret=f"AKIDEXAMPLE:{SECRET}"),
     "replicate": Wire(is_raw=False, unlike=WHOLE),
+    "together": Wire(),
 }
 """A new wire gets its row here."""
 RAW = [name for name, wire in ASKED.items() if wire.is_raw]
@@ -201,7 +216,7 @@ async def test_each_fault_is_its_error_in_time_and_leaves_nothing_open(
     hurried: Client, upstream: Upstream, addresses: dict[str, str], wire: str, fault: str
 ) -> None:
     text, begun = f"{fault} over {wire}", time.monotonic()
-    whom = provider(addresses[fault], wire=wire, secret=SECRET)
+    whom = provider(addresses[fault], wire=wire, secret=ASKED[wire].secret)
     error = await failure(hurried, whom, ASKED[wire].saying(text))
     assert time.monotonic() - begun < AT_MOST
     expected, wait = ASKED[wire].unlike.get(fault, FAULTS[fault])

@@ -1,7 +1,7 @@
 """Asking a fake over our own wire: what came and what was learned, or how it failed."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -54,6 +54,17 @@ async def failure(client: Client, whom: Provider, of: Offer, speech: Speech) -> 
     except ProviderError as error:
         return error
     raise AssertionError(f"it gave {len(audio)} bytes instead of failing")
+
+
+async def begun(
+    client: Client, whom: Provider, of: Offer, speech: Speech
+) -> AsyncGenerator[bytes | Receipt]:
+    """What else comes, once the first audio has."""
+    pieces = speak(client, whom, of, speech)
+    async for piece in pieces:
+        if isinstance(piece, bytes):
+            return pieces
+    raise AssertionError("no audio came")
 
 
 async def until(is_so: Callable[[], object], seconds: float = 5.0) -> None:
