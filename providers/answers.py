@@ -4,15 +4,17 @@ import base64
 import binascii
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import httpx
 import msgspec
 
 from providers.catalog import Provider
-from providers.errors import BrokenOff, NotAudio, ProviderError
-from providers.http import Client, chunks, exchange, refuse_json
+from providers.errors import BrokenOff, NotAudio, ProviderError, begun
+from providers.http import Client, check_content_type, chunks, exchange, refuse_json
 from providers.refusals import inside
+from providers.speech import Speech
 
 MOST_JSON_BYTES = 140_000_000
 """A hundred megabytes of audio, and a third more for base64."""
@@ -20,8 +22,19 @@ MOST_LINE_BYTES = 16_000_000
 MOST_DOWNLOADED = 100_000_000
 
 
+def _exact(number: str) -> Decimal:
+    """Money comes as a number, and a float would change it."""
+    try:
+        return Decimal(number)
+    except InvalidOperation:
+        return Decimal("NaN")
+
+
+_json = msgspec.json.Decoder(float_hook=_exact)
+
+
 async def read_json(response: httpx.Response, most: int = MOST_JSON_BYTES) -> dict[str, Any]:
-    """The answer as a JSON object; NotAudio where it is none."""
+    """The answer as a JSON object, its fractions exact; NotAudio where it is none."""
     body = bytearray()
     async for chunk in chunks(response):
         body += chunk
@@ -87,12 +100,34 @@ def audio_of(encoded: object, response: httpx.Response) -> bytes:
         raise NotAudio("no audio in the answer", status=response.status_code)
     if encoded.startswith("data:"):
         head, _, encoded = encoded.partition(",")
-        if not head.startswith(("data:audio/", "data:application/octet-stream")):
+        is_audio = head.startswith(("data:audio/", "data:application/octet-stream"))
+        if not is_audio or not head.endswith(";base64"):
             raise NotAudio("a data URL that is not audio", status=response.status_code)
     try:
-        return base64.b64decode(encoded, validate=True)
+        audio = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         raise NotAudio("audio that is not base64", status=response.status_code) from None
+    if not audio:
+        raise NotAudio("no audio in the answer", status=response.status_code)
+    return audio
+
+
+async def audio_at(
+    client: Client, provider: Provider, speech: Speech, told: object, response: httpx.Response
+) -> AsyncGenerator[bytes]:
+    """The audio that an answer names by a URL: of data, or of a download of the provider's.
+
+    What goes wrong with a download says nothing of our key, the model or the text.
+    """
+    if isinstance(told, str) and told.startswith("data:"):
+        yield audio_of(told, response)
+        return
+    headers = provider.headers(speech.traceparent)
+    with begun("its download"):
+        async with download(client, provider, told, headers) as answer:
+            await check_content_type(answer, speech.format)
+            async for piece in downloaded(answer):
+                yield piece
 
 
 @asynccontextmanager
@@ -101,15 +136,15 @@ async def download(
 ) -> AsyncGenerator[httpx.Response]:
     """The open answer of a URL that the provider gave; only where its own downloads lie.
 
-    headers: none of ours with a key in them unless the URL is at the provider's own host.
+    headers: sent only where the URL is at the provider's own address, for they hold our key.
     """
     place = _place(provider, url)
-    at_home = place.host == httpx.URL(provider.address).host
+    is_home = _is_same(place, httpx.URL(provider.address))
     async with exchange(
-        client, str(place), headers=headers if at_home else {}, method="GET"
+        client, str(place), headers=headers if is_home else {}, method="GET"
     ) as response:
         told = response.headers.get("content-length", "0")
-        if told.isdigit() and int(told) > MOST_DOWNLOADED:
+        if told.isdecimal() and int(told) > MOST_DOWNLOADED:
             raise NotAudio("a download that is too large", status=response.status_code)
         yield response
 
@@ -124,18 +159,34 @@ async def downloaded(response: httpx.Response) -> AsyncIterator[bytes]:
         yield chunk
 
 
+def at_home(provider: Provider, url: object) -> str:
+    """The URL, if it leads to the provider's own address: where its keys may go, too."""
+    place, home = _parsed(url), httpx.URL(provider.address)
+    if not _is_same(place, home) or place.userinfo:
+        raise NotAudio("an address that is not the provider's")
+    return str(place)
+
+
 def _place(provider: Provider, url: object) -> httpx.URL:
     """The URL, if it leads where the provider's downloads lie; a stranger's host is not asked."""
-    home = httpx.URL(provider.address)
-    try:
-        place = httpx.URL(str(url))
-    except httpx.InvalidURL:
-        raise NotAudio("no download in the answer") from None
-    same = (place.scheme, place.host, place.port) == (home.scheme, home.host, home.port)
+    place, home = _parsed(url), httpx.URL(provider.address)
     known = place.scheme == "https" and place.port is None and _is_known(place.host, provider)
-    if not (same or known) or place.userinfo:
+    if not (_is_same(place, home) or known) or place.userinfo:
         raise NotAudio("a download at a host that is not the provider's")
     return place
+
+
+def _parsed(url: object) -> httpx.URL:
+    try:
+        place = httpx.URL(str(url))
+        place.host.encode("idna")
+    except (httpx.InvalidURL, ValueError):
+        raise NotAudio("no URL where one was to come") from None
+    return place
+
+
+def _is_same(place: httpx.URL, home: httpx.URL) -> bool:
+    return (place.scheme, place.host, place.port) == (home.scheme, home.host, home.port)
 
 
 def _is_known(host: str, provider: Provider) -> bool:
@@ -162,7 +213,7 @@ async def _split(response: httpx.Response) -> AsyncIterator[bytes]:
 def _object(told: bytes, response: httpx.Response) -> dict[str, Any]:
     """A JSON object, or NotAudio."""
     try:
-        answer = msgspec.json.decode(told)
+        answer = _json.decode(told)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         answer = None
     if not isinstance(answer, dict):

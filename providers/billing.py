@@ -1,10 +1,11 @@
-"""The bill: what an answer's headers say that it costs; a figure that cannot be read is no figure.
+"""The bill: what an answer says that it costs; a figure that cannot be read is no figure.
 
-Which headers those are, the provider's row says.
+Which headers say so, the provider's row tells; where it stands in a body, the wire knows.
 """
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from math import ceil
 
@@ -16,6 +17,8 @@ NANO_PER_USD = 10**9
 # One request for speech bills far less than this; more is another figure or a slip of the pen.
 MOST_UNITS = 10**7
 MOST_USD = 1000
+_FINEST, _HIGHEST = -30, 12
+"""Powers of ten that the first digit of an amount may stand at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +32,36 @@ class Bill:
 
 
 def read_bill(headers: httpx.Headers, provider: Provider) -> Bill:
-    units, units_odd = _amount(headers, provider.billed_units_header, 1, MOST_UNITS)
-    nano, nano_odd = _amount(headers, provider.billed_usd_header, NANO_PER_USD, MOST_USD)
+    by_units, by_usd = provider.billed_units_header, provider.billed_usd_header
+    return _bill(
+        headers.get(by_units) if by_units else None, headers.get(by_usd) if by_usd else None
+    )
+
+
+def bill_told(units: object = None, usd: object = None) -> Bill:
+    """The bill from a body's numbers, which must be exact: a Decimal or an integer, no float."""
+    return _bill(_plain(units), _plain(usd))
+
+
+def _bill(units_said: str | None, usd_said: str | None) -> Bill:
+    units, units_odd = _amount(units_said, 1, MOST_UNITS)
+    nano, nano_odd = _amount(usd_said, NANO_PER_USD, MOST_USD)
     return Bill(units, nano, units_odd or nano_odd)
 
 
-def _amount(
-    headers: httpx.Headers, name: str | None, scale: int, most: int
-) -> tuple[int | None, bool]:
-    """What the header says, times `scale` and rounded up; and whether it cannot be read."""
-    said = headers.get(name) if name else None
+def _plain(said: object) -> str | None:
+    """A JSON number without an exponent; a word that is no amount for anything else but null."""
+    if said is None:
+        return None
+    if isinstance(said, int) and not isinstance(said, bool):
+        said = Decimal(said)
+    if not isinstance(said, Decimal) or not said.is_finite():
+        return "no number"
+    return f"{said:f}" if _FINEST <= said.adjusted() <= _HIGHEST else "no amount"
+
+
+def _amount(said: str | None, scale: int, most: int) -> tuple[int | None, bool]:
+    """What is said, times `scale` and rounded up; and whether it cannot be read."""
     if said is None:
         return None, False
     if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,30})?", said):

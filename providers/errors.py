@@ -16,6 +16,8 @@ A code in the body that says more than its status counts instead of it, and JSON
 tells an error counts as that error. The default is that a repeat is pointless.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar, Literal
 
 Owed = Literal["nothing", "maybe"]
@@ -117,3 +119,20 @@ class BrokenOff(ProviderError):
 
     kind = "broken_off"
     retryable = True
+
+
+@contextmanager
+def begun(what: str, *but: type[ProviderError]) -> Iterator[None]:
+    """For what follows upon work that a provider has taken on: it may be billed however it fails.
+
+    what: it, in words. An error there, as of a download's host, says nothing of our key or of the
+    model; but: the errors that are what the work itself came to.
+    """
+    try:
+        yield
+    except ProviderError as error:
+        if error.owed == "maybe" or isinstance(error, but):
+            raise
+        raise Overloaded(
+            f"{what}: {error.reason}", status=error.status, wait=error.wait, code=error.code
+        ) from None

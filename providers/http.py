@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import re
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
 from functools import lru_cache
 
 import aiohttp
@@ -31,6 +31,7 @@ USER_AGENT = "voxroute/0.1"
 READ_SECONDS = 15.0
 LARGEST_ERROR_BODY = 64 * 1024
 ERROR_BODY_SECONDS = 1.0
+LAST_WORD_SECONDS = 1.0
 LONGEST_ID = 200
 LONGEST_LIMIT, MOST_LIMITS = 64, 16
 _LIMIT = re.compile("ratelimit|rate-limit|concurrent-requests")
@@ -79,6 +80,30 @@ class Client(AiohttpTransport):
         super().__init__(verify=context, trust_env=False, client=session)
         timeout = httpx.Timeout(connect=3, read=read_seconds, write=10, pool=2)
         self.extensions = {"timeout": timeout.as_dict()}
+        self.read_seconds = read_seconds
+        self._last_words: set[asyncio.Task[None]] = set()
+
+    def last_word(self, word: Coroutine[None, None, None]) -> None:
+        """Let a word to a provider go out though whoever says it is being closed.
+
+        It is a task of the client's own, which no cancellation of the sayer's reaches; nobody
+        waits for it, it may take a second, and how it fails is nobody's trouble any more.
+        """
+        task = asyncio.create_task(_in_a_second(word))
+        self._last_words.add(task)
+        task.add_done_callback(self._last_words.discard)
+
+    async def aclose(self) -> None:
+        try:
+            await asyncio.gather(*self._last_words, return_exceptions=True)
+        finally:
+            await super().aclose()
+
+
+async def _in_a_second(word: Coroutine[None, None, None]) -> None:
+    with contextlib.suppress(ProviderError, TimeoutError):
+        async with asyncio.timeout(LAST_WORD_SECONDS):
+            await word
 
 
 def open_client(*, connections: int = 1000, read_seconds: float = READ_SECONDS) -> Client:

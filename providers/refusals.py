@@ -24,6 +24,7 @@ from providers.errors import (
 
 LONGEST_WAIT = 120.0
 FORBIDDEN = 403
+TOO_MANY = 429
 _BY_STATUS: dict[int, type[ProviderError]] = {
     400: Refused,
     401: CredentialRefused,
@@ -72,6 +73,10 @@ _NAMES = (
 _SENTENCES = ("message", "error", "detail", "msg")
 # fal and others tell lack of money in a sentence only.
 _NO_MONEY = ("exhausted balance", "user is locked", "insufficient balance", "insufficient credit")
+# DeepInfra tells by 429 both an account that asks too often and a model that is scaling up.
+_BUSY = ("model busy", "model is busy")
+_LATER = re.compile(r"\bin ~?(\d{1,5}(?:\.\d{1,3})?) ?s\b")
+"""How Replicate and others say when: "Your rate limit resets in ~30s"."""
 # OpenRouter refuses what a text says by 403, which is no fault of the key's.
 _FLAGGED = {"flagged_input", "patterns"}
 _PHRASED = {401, 403, 429}
@@ -87,9 +92,13 @@ def refusal(status: int, headers: httpx.Headers, body: bytes) -> ProviderError:
         meant = 402
     elif meant == FORBIDDEN and _is_about_the_text(answer):
         meant = 400
+    elif meant == TOO_MANY and any(each in _sentences(answer) for each in _BUSY):
+        meant = 503
     error = _error(meant, status, headers, words)
     if error.wait is None:
         error.wait = _google_wait(answer)
+    if error.wait is None and status == TOO_MANY and (said := _LATER.search(_sentences(answer))):
+        error.wait = min(float(said[1]), LONGEST_WAIT)
     return error
 
 

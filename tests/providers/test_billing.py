@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers import Client, Receipt
-from providers.billing import MOST_UNITS, MOST_USD, Bill, read_bill
+from providers.billing import MOST_UNITS, MOST_USD, Bill, bill_told, read_bill
 from tests.doubles.asking import ask, provider, saying
 from tests.doubles.upstream import Upstream
 
@@ -86,3 +86,20 @@ async def test_the_receipt_carries_the_bill(
     whom = provider(upstream.address("billing"), **HEADERS)
     _, receipt = await ask(client, whom, saying("billed", options={"bill": bill}))
     assert receipt == expected
+
+
+@given(st.integers(0, 10**17), st.integers(-25, -14))
+def test_a_number_of_a_body_is_exact_however_it_is_written(digits: int, exponent: int) -> None:
+    usd = Decimal(f"{digits}e{exponent}")
+    bill = bill_told(usd=usd)
+    assert bill.nano is not None
+    assert 0 <= bill.nano - Fraction(usd) * 10**9 < 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [0.5, True, "0.5", [], Decimal("NaN"), Decimal("Infinity"), Decimal("1e-999999"), -1, 10**60],
+)
+def test_what_is_no_exact_amount_in_a_body_counts_as_not_said(said: object) -> None:
+    assert bill_told(units=said) == NOT_READ
+    assert bill_told() == Bill()

@@ -292,3 +292,39 @@ async def test_a_body_that_says_more_than_its_status_counts(
 ) -> None:
     error = await scripted(client, upstream, status=status, body=json.dumps(body))
     assert (type(error), error.status) == (expected, status)
+
+
+async def test_a_last_word_outlives_who_says_it_but_not_a_second() -> None:
+    client, said, heard = open_client(), asyncio.Event(), list[str]()
+
+    async def word() -> None:
+        said.set()
+        heard.append("begun")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            heard.append("ended")
+
+    async def sayer() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            client.last_word(word())
+
+    saying_it = asyncio.create_task(sayer())
+    await asyncio.sleep(0)
+    saying_it.cancel()
+    await said.wait()
+    assert saying_it.cancelled()
+    begun = time.monotonic()
+    await client.aclose()
+    assert (heard, 0.5 < time.monotonic() - begun < 2) == (["begun", "ended"], True)
+
+
+async def test_a_last_word_that_fails_is_nobodys_trouble() -> None:
+    async def word() -> None:
+        raise Unreachable("nowhere")
+
+    client = open_client()
+    client.last_word(word())
+    await client.aclose()

@@ -60,18 +60,23 @@ BYTES_FOR_LINES = dict.fromkeys(
     ("stalling", "wrong-chunk", "reset-in-the-middle", "cut-in-the-middle"), (NotAudio, None)
 )
 """What comes before these faults is audio, which is no line of JSON."""
+WHOLE: Mapping[str, tuple[type[ProviderError], float | None]] = {"json-hanging": (TimedOut, None)}
+"""A wire whose answer is JSON waits for the whole of it."""
 
 ASKED: dict[str, Wire] = {
     "azure": Wire(),
     "cartesia": Wire(),
     "cartesia_sse": Wire(is_raw=False),
     "deepgram": Wire(),
+    "deepinfra": Wire(is_raw=False, unlike=WHOLE),
     "elevenlabs": Wire(),
-    "google": Wire(is_raw=False, unlike={"json-hanging": (TimedOut, None)}),
+    "fal": Wire(is_raw=False, unlike=WHOLE),
+    "google": Wire(is_raw=False, unlike=WHOLE),
     "huggingface": Wire(),
-    "hume": Wire(is_raw=False, unlike=BYTES_FOR_LINES | {"json-hanging": (TimedOut, None)}),
+    "hume": Wire(is_raw=False, unlike={**BYTES_FOR_LINES, **WHOLE}),
     "openai_speech": Wire(),
     "polly": Wire(secret=f"AKIDEXAMPLE:{SECRET}"),
+    "replicate": Wire(is_raw=False, unlike=WHOLE),
     "together": Wire(),
 }
 """A new wire gets its row here."""

@@ -135,6 +135,18 @@ class Fake:
         return response
 
 
+async def lying(request: web.Request, length: int) -> web.StreamResponse:
+    """The clip as a WAV file that says to be longer than it is, where `length` says so."""
+    audio = spoken("wav")
+    answer = web.StreamResponse(headers={"content-type": "audio/wav"})
+    answer.content_length = max(length, len(audio))
+    await answer.prepare(request)
+    await answer.write(audio)
+    if length and request.transport:
+        request.transport.close()
+    return answer
+
+
 def spoken(form: str, seconds: float = 1.0) -> bytes:
     """The clip that every fake speaks."""
     return clip(form, seconds)

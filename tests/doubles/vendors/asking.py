@@ -1,6 +1,7 @@
 """Asking a fake over our own wire: what came and what was learned, or how it failed."""
 
-from collections.abc import AsyncGenerator, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -64,3 +65,10 @@ async def begun(
         if isinstance(piece, bytes):
             return pieces
     raise AssertionError("no audio came")
+
+
+async def until(is_so: Callable[[], object], seconds: float = 5.0) -> None:
+    """Wait for what another thread does."""
+    async with asyncio.timeout(seconds):
+        while not is_so():  # noqa: ASYNC110  # it is set by nobody who could wake us
+            await asyncio.sleep(0.01)
