@@ -101,6 +101,8 @@ class Offer:
     quality_source: str | None = None
     """Who says how good it is, and when."""
     released: date | None = None
+    retires: date | None = None
+    """When its maker takes it away."""
     description: str = ""
     hedge: bool = False
     """Whether another offer may be asked beside it when it is late."""
@@ -221,7 +223,7 @@ def _provider(place: Row, environ: Mapping[str, str], addresses: Mapping[str, st
 
 
 def _filled(address: str, environ: Mapping[str, str]) -> tuple[str, str | None]:
-    """The address with its `{VARIABLE}` or `{VARIABLE:otherwise}` filled in, or which is not set."""
+    """The address with its `{VARIABLE}` or `{VARIABLE:otherwise}` filled in, or which lacks."""
     for found in _IN_ADDRESS.finditer(address):
         value = environ.get(found[1], "").strip() or found[2]
         if value is None:
@@ -308,6 +310,7 @@ def _offer(provider: str, row: OfferRow, voices: Voices) -> Offer:
         data_policy=row.data_policy,
         quality_source=row.quality_source,
         released=row.released,
+        retires=row.retires,
         description=row.description,
         hedge=row.hedge,
         voice_ids=MappingProxyType(voices if isinstance(voices, dict) else {}),

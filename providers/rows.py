@@ -3,7 +3,7 @@
 msgspec checks the shape; what it finds is told with file, line and row, because tomllib keeps none.
 """
 
-import datetime
+import datetime as dt
 import re
 import tomllib
 from collections.abc import Sequence
@@ -71,7 +71,8 @@ class OfferRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     quality_source: str | None = None
     capabilities: list[Capability] = []
     data_policy: DataPolicy | None = None
-    released: datetime.date | None = None
+    released: dt.date | None = None
+    retires: dt.date | None = None
     description: str = ""
     hedge: bool = False
     extra: dict[str, Any] = {}

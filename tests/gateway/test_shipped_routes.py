@@ -1,4 +1,4 @@
-"""The shipped tasks and aliases: whatever keys are there, a client that says `tts-1` is spoken to."""
+"""The shipped tasks and aliases: with whatever keys, `tts-1` is spoken by somebody."""
 
 from collections.abc import Mapping
 from dataclasses import replace

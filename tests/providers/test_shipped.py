@@ -1,4 +1,4 @@
-"""What is shipped: every row loads, is priced or says that it is not, and has a voice for everybody."""
+"""What is shipped: every row loads, is priced or says that nobody knows, and has voices."""
 
 import re
 from datetime import date
