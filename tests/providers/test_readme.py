@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from providers import WIRES, read_catalog
-from providers.rows import OfferRow, ProviderRow
+from providers.rows import OfferRow, ProviderRow, read_rows
+from tests.providers.shipped import FILE as FILE_OF_ROWS
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "providers" / "README.md").read_text(encoding="utf-8")
@@ -72,6 +73,16 @@ def test_the_code_of_the_readme_is_as_tidy_as_the_rest(tmp_path: Path, code: str
     for words in (["check", "--ignore=D,S101,PLR2004,INP001"], ["format", "--check"]):
         done = subprocess.run([*ruff, *words, *tidy], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_readme_of_the_house_names_every_provider_and_its_key() -> None:
+    house = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = set(re.findall(r"`([\w-]+)`", house[house.index("## Providers") :]))
+    rows = [row.values for row in read_rows(FILE_OF_ROWS)[1]]
+    keys = {
+        part for row in rows for key in [row.key] if isinstance(key, str) for part in key.split("+")
+    }
+    assert {row.name for row in rows} - {"local"} | keys <= table
 
 
 @pytest.mark.parametrize("row", [ProviderRow, OfferRow])
