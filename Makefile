@@ -7,6 +7,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Test files that run at once: most tests wait for a gateway rather than work.
+AT_ONCE ?= 2
 FRAME := pyproject.toml config/constraints.txt
 NODE := tests/clients/node
 VENDORS := .venv-vendors
@@ -16,7 +18,7 @@ run: $(VENV)/.installed
 
 test: check $(NODE)/node_modules/.installed $(VENDORS)/.installed
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest -n $(AT_ONCE) --dist loadfile
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --sort=cover | tail -n 25
 

@@ -10,8 +10,8 @@ import httpx
 import msgspec
 
 from providers.catalog import Provider
-from providers.errors import NotAudio, ProviderError
-from providers.http import Client, chunks, exchange
+from providers.errors import BrokenOff, NotAudio, ProviderError
+from providers.http import Client, chunks, exchange, refuse_json
 from providers.refusals import inside
 
 MOST_JSON_BYTES = 140_000_000
@@ -40,17 +40,40 @@ async def lines(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
 async def events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
     """The JSON data of server-sent events as they come; `[DONE]` ends them.
 
+    JSON instead of them is the error that it tells, or NotAudio.
+
     Source: WHATWG HTML, section "Server-sent events".
     """
+    await refuse_json(response, "events")
     data: list[bytes] = []
+    size = 0
     async for line in _split(response):
         if line.startswith(b"data:"):
             data.append(line[5:].removeprefix(b" "))
+            size += len(line)
+            if size > MOST_LINE_BYTES:
+                raise NotAudio("an event without end", status=response.status_code)
         elif not line and data:
+            size = 0
             told, data = b"\n".join(data), []
             if told == b"[DONE]":
                 return
             yield _object(told, response)
+
+
+def told_error(
+    response: httpx.Response, answer: Mapping[str, Any], *, spoke: bool
+) -> ProviderError | None:
+    """The error that an event or a line tells, if it does; spoke: whether audio came before it.
+
+    Then it is BrokenOff whatever it tells: what was spoken may be billed.
+    """
+    error = failure_inside(response, answer)
+    if error is None and answer.get("type") == "error":
+        error = NotAudio("an error that says nothing", status=response.status_code)
+    if error is None or not spoke:
+        return error
+    return BrokenOff("an error in the middle of the audio", status=error.status, code=error.code)
 
 
 def audio_of(encoded: object, response: httpx.Response) -> bytes:
@@ -118,19 +141,21 @@ def _is_known(host: str, provider: Provider) -> bool:
 
 async def _split(response: httpx.Response) -> AsyncIterator[bytes]:
     """Lines, without their ends."""
-    rest = b""
+    line = bytearray()
     async for chunk in chunks(response):
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
-            yield line.removesuffix(b"\r")
-        if len(rest) > MOST_LINE_BYTES:
+        first, *others = chunk.split(b"\n")
+        line += first
+        for other in others:
+            yield bytes(line).removesuffix(b"\r")
+            line = bytearray(other)
+        if len(line) > MOST_LINE_BYTES:
             raise NotAudio("a line without end", status=response.status_code)
-    if rest:
-        yield rest.removesuffix(b"\r")
+    if line:
+        yield bytes(line).removesuffix(b"\r")
 
 
 def _object(told: bytes, response: httpx.Response) -> dict[str, Any]:
-    """A JSON object; where it tells an error, that."""
+    """A JSON object, or NotAudio."""
     try:
         answer = msgspec.json.decode(told)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

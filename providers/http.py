@@ -39,8 +39,6 @@ _MOVED = {301, 308}
 _JSON = {"application/json", "application/problem+json"}
 _WORDS = {
     "text/html": "HTML",
-    "application/json": "JSON",
-    "application/problem+json": "JSON",
     "text/plain": "plain text",
 }
 _SPELLINGS = {
@@ -149,8 +147,14 @@ def upstream_id(response: httpx.Response, *where: str) -> str | None:
     """
     headers = response.headers
     places = where or ("x-generation-id", "x-request-id")
-    name = next((headers[each] for each in places if headers.get(each)), "")
-    return name if name.isascii() and name.isprintable() and 0 < len(name) <= LONGEST_ID else None
+    return id_of(next((headers[each] for each in places if headers.get(each)), ""))
+
+
+def id_of(name: object) -> str | None:
+    """The same where it came in the answer's body."""
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_ID:
+        return None
+    return name if name.isascii() and name.isprintable() else None
 
 
 def receipt(response: httpx.Response, provider: Provider, *where: str) -> Receipt:
@@ -183,10 +187,7 @@ async def check_content_type(response: httpx.Response, wanted: str) -> int | Non
     kind, _, parameters = response.headers.get("content-type", "").partition(";")
     kind = kind.strip().lower()
     if kind not in _UNSAID and kind not in _SPELLINGS[wanted]:
-        if kind in _JSON:
-            body = await _beginning(response)
-            if error := inside(response.status_code, response.headers, body):
-                raise error
+        await refuse_json(response, wanted)
         seen = _WORDS.get(kind) or next(
             (name for name, spellings in _SPELLINGS.items() if kind in spellings),
             "another content type",
@@ -194,6 +195,14 @@ async def check_content_type(response: httpx.Response, wanted: str) -> int | Non
         raise NotAudio(f"{seen} instead of {wanted}", status=response.status_code)
     rate = re.search(r"\brate=\"?(\d{4,6})\b", parameters)
     return int(rate[1]) if rate and int(rate[1]) in RATES else None
+
+
+async def refuse_json(response: httpx.Response, wanted: str) -> None:
+    """Where JSON came instead of `wanted`: the error that it tells, or NotAudio."""
+    if response.headers.get("content-type", "").partition(";")[0].strip().lower() in _JSON:
+        body = await _beginning(response)
+        error = inside(response.status_code, response.headers, body)
+        raise error or NotAudio(f"JSON instead of {wanted}", status=response.status_code)
 
 
 async def _failure(response: httpx.Response) -> ProviderError:

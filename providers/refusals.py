@@ -61,7 +61,10 @@ _GENERAL = {
     "rate_limit_error": 429,
     "invalid_request_error": 400,
 }
-_NAMES = ("code", "status", "type", "error_code", "err_code", "error_type", "status_code", "__type")
+_NAMES = (
+    *("code", "status", "type", "error_code", "err_code", "error_type", "status_code", "__type"),
+    "category",
+)
 _SENTENCES = ("message", "error", "detail", "msg")
 # fal and others tell lack of money in a sentence only.
 _NO_MONEY = ("exhausted balance", "user is locked", "insufficient balance", "insufficient credit")
@@ -139,7 +142,7 @@ def _words(answer: dict[str, object]) -> Iterator[str]:
     named = [inner, *(place.get(name) for place in places for name in _NAMES)]
     for each in named:
         is_code = isinstance(each, str | int) and not isinstance(each, bool)
-        if is_code and re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", str(each)):
+        if is_code and each != "error" and re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", str(each)):
             yield str(each)
 
 

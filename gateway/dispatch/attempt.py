@@ -75,8 +75,9 @@ class Attempt:
         return self._parts[self._begun :]
 
     @property
-    def from_character(self) -> int:
-        return len(self._job.speech.text) - sum(map(len, self._parts))
+    def asked(self) -> int:
+        """For how many of the parts the provider was asked."""
+        return len(self._calls)
 
     async def run(self, by: float) -> None:
         """Speak; raises a ProviderError, Abandoned when the client leaves, or Outrun.

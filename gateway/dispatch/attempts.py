@@ -242,4 +242,5 @@ class Attempts:
         return self._failed.error
 
     def _told(self, error: ProviderError) -> GatewayError:
-        return told(self.made, late=isinstance(error, TimedOut) and self._is_late())
+        had_none = self.delivery.opener is None
+        return told(self.made, late=had_none and isinstance(error, TimedOut) and self._is_late())

@@ -43,25 +43,22 @@ def closing_of(job: Job, attempts: Attempts, outlet: Outlet, error: GatewayError
 
 
 def cost_to_the_key(job: Job, attempts: Attempts) -> Cost:
-    """What the clip comes to: as its speaker bills it; once, where two have said a part of it each.
+    """What the clip comes to: as its speaker bills it; in full, also where its client left.
 
-    Then it is what the first of them would have charged for all of it, call by call.
+    Where two have said a part of it each, it is what the first would have charged for all of it.
     """
     given = [each for each in attempts.made if each.opened_at is not None]
     if not given:
         return NOTHING
+    first, heard = given[0], Heard(job.target)
+    choice = first.found.choice
+    parts = [replace(job.speech, text=part) for part in job.parts]
     if len(given) == 1:
-        return given[0].cost
-    choice, a_character = given[0].found.choice, attempts.delivery.seconds / len(job.speech.text)
+        rest = (cost_of(choice, each, heard, 0.0, whole=False) for each in parts[first.asked :])
+        return together([first.cost, *rest])
+    a_character = attempts.delivery.seconds / len(job.speech.text)
     return together(
-        cost_of(
-            choice,
-            replace(job.speech, text=part),
-            Heard(job.target),
-            len(part) * a_character,
-            whole=True,
-        )
-        for part in job.parts
+        cost_of(choice, each, heard, len(each.text) * a_character, whole=True) for each in parts
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.metering.prices import usd
 from tests.conftest import NewDatabase
-from tests.doubles.books import Books, Key, settled
+from tests.doubles.books import Books, Key, settled, until
 from tests.doubles.catalogue import BILL, SOURCE, STEADY, offer, priced, provider
 from tests.doubles.running import Running, running
 from tests.doubles.sound import read
@@ -215,8 +215,19 @@ def test_who_has_no_budget_left_is_passed_over(mine: httpx.Client, client: httpx
 BROKEN = {
     "not asked for": ({"one": {"third": BREAKS}}, {"provider": {"continuity": "none"}}),
     "nobody has the voice": ({"one": {"third": BREAKS}}, {"model": "talk/strange"}),
-    "a second break": ({"one": {"second": BREAKS}, "two": {"fourth": BREAKS}}, {}),
+    "a second break": (
+        {"one": {"second": BREAKS}, "two": {"fourth": BREAKS}},
+        {"voice": "alloy"},
+    ),
     "in the last sentence": ({"one": {"fifth": BREAKS}}, {}),
+    "nobody else is wanted": (
+        {"one": {"second": BREAKS}},
+        {"provider": {"allow_fallbacks": False}},
+    ),
+    "silent past the deadline": (
+        {"one": {"third": "hang"}},
+        {"model": "talk/strange", "deadline_ms": 1500},
+    ),
 }
 
 
@@ -225,19 +236,52 @@ def test_where_nobody_goes_on_the_cut_shows_and_nothing_is_charged(
     mine: httpx.Client, key: Key, books: Books, asked: Asked, case: str
 ) -> None:
     moods, more = BROKEN[case]
-    if "provider" in more:  # said in one call, it is this that breaks
-        more = {"provider": {"continuity": "none", "options": options(moods)}}
     clip = hear(mine, moods=moods, **more)
     assert not clip.is_whole
     record = settled(mine, clip.id)
     assert (record["status"], record["cost"], record["characters"]) == ("voided", "0", 0)
     assert "cut" in str(record["flags"])
+    assert (record["error_type"], record["http_status"]) == ("provider_unavailable", 502)
     seconds = read(clip.audio[: len(clip.audio) & ~1], "pcm").seconds
     assert record["cut_at_seconds"] == record["audio_seconds"]
     assert float(str(record["audio_seconds"])) == pytest.approx(seconds, abs=3)
     assert asked.of("three") == []
     assert books.charged(key.hash) == (0, 0)
     books.assert_balanced(key.hash)
+
+
+def test_who_leaves_in_the_middle_is_charged_in_full(
+    mine: httpx.Client, key: Key, books: Books, asked: Asked
+) -> None:
+    wishes = {"continuity": "sentence", "options": options({"one": {"second": "endless"}})}
+    body = {"model": "talk/two", "input": TEXT, "response_format": "pcm", "provider": wishes}
+    with mine.stream("POST", "/v1/audio/speech", json=body) as response:
+        chunks = response.iter_raw()
+        next(chunks)
+        until(lambda: len(asked.of("one")) == 2)
+    record = settled(mine, response.headers["x-generation-id"])
+    assert (record["status"], record["cancelled"]) == ("settled", True)
+    assert books.charged(key.hash) == (len(TEXT) * FIRST, len(TEXT))
+    assert record["liability"] == usd(len(SENTENCES[0] + SENTENCES[1]) * FIRST)
+    books.assert_balanced(key.hash)
+
+
+def test_what_was_gone_on_with_is_kept_whole_for_a_repeat(mine: httpx.Client, asked: Asked) -> None:
+    wishes = {"continuity": "sentence", "options": options({"one": {"third": BREAKS}})}
+    body = {"model": "talk/two", "input": TEXT, "response_format": "mp3", "provider": wishes}
+    same = {"idempotency-key": "gone on with"}
+    first, again = (mine.post("/v1/audio/speech", json=body, headers=same) for _ in range(2))
+    assert again.headers["idempotent-replayed"] == "true"
+    assert again.content == first.content
+    assert read(again.content, "mp3").seconds > 4 * WHOLE + HALF - 1.2
+    assert len(asked.of("two")) == 2
+
+
+def test_events_tell_of_a_clip_that_was_gone_on_with_as_of_any_other(mine: httpx.Client) -> None:
+    clip = hear(mine, stream_format="sse", moods={"one": {"third": BREAKS}})
+    assert clip.is_whole
+    assert b"speech.audio.done" in clip.audio.splitlines()[-2]
+    assert b'"error"' not in clip.audio
 
 
 # What it may cost.

@@ -175,12 +175,9 @@ def test_where_both_fail_both_are_told_of(own: httpx.Client) -> None:
     assert (record["status"], record["cost"]) == ("voided", "0")
 
 
-def test_the_trace_tells_of_the_wait_and_why_each_attempt_was_made(
-    own: httpx.Client, collector: Collector
-) -> None:
+def test_the_trace_tells_why_each_attempt_was_made(own: httpx.Client, collector: Collector) -> None:
     response = speak(own, "late", "traced", hedge=True)
     spans = collector.trace(response.headers["traceparent"].split("-")[1])
-    assert [each.name for each in spans].count("queue") == 1
     attempts = [attributes(each) for each in spans if each.name == "attempt"]
     kinds = [(each["voxroute.kind"], each["voxroute.outcome"]) for each in attempts]
     assert kinds == [("first", "abandoned"), ("hedge", "done")]

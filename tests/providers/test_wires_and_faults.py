@@ -55,8 +55,17 @@ class Wire:
         return saying(text, self.form)
 
 
+BYTES_FOR_LINES = dict.fromkeys(
+    ("stalling", "wrong-chunk", "reset-in-the-middle", "cut-in-the-middle"), (NotAudio, None)
+)
+"""What comes before these faults is audio, which is no line of JSON."""
+
 ASKED: dict[str, Wire] = {
+    "cartesia": Wire(),
+    "cartesia_sse": Wire(is_raw=False),
+    "deepgram": Wire(),
     "elevenlabs": Wire(),
+    "hume": Wire(is_raw=False, unlike=BYTES_FOR_LINES | {"json-hanging": (TimedOut, None)}),
     "openai_speech": Wire(),
 }
 """A new wire gets its row here."""

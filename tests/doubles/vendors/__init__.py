@@ -54,6 +54,10 @@ class Fake:
         self.pause = pause
         """Seconds between the chunks of what it streams."""
         self.heard: list[Heard] = []
+        self.sent = 0
+        """Chunks that it has streamed."""
+        self.left = threading.Event()
+        """Set when a client leaves before the end."""
         self.port = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -118,11 +122,16 @@ class Fake:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         response = web.StreamResponse(headers={"content-type": kind, **named})
         response.enable_chunked_encoding()
-        await response.prepare(request)
-        for piece in pieces:
-            await response.write(piece)
-            await asyncio.sleep(self.pause)
-        await response.write_eof()
+        try:
+            await response.prepare(request)
+            for piece in pieces:
+                await response.write(piece)
+                self.sent += 1
+                await asyncio.sleep(self.pause)
+            await response.write_eof()
+        except ConnectionResetError:
+            self.left.set()
+            raise
         return response
 
 

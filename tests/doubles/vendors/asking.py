@@ -1,6 +1,6 @@
 """Asking a fake over our own wire: what came and what was learned, or how it failed."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -53,3 +53,14 @@ async def failure(client: Client, whom: Provider, of: Offer, speech: Speech) -> 
     except ProviderError as error:
         return error
     raise AssertionError(f"it gave {len(audio)} bytes instead of failing")
+
+
+async def begun(
+    client: Client, whom: Provider, of: Offer, speech: Speech
+) -> AsyncGenerator[bytes | Receipt]:
+    """What else comes, once the first audio has."""
+    pieces = speak(client, whom, of, speech)
+    async for piece in pieces:
+        if isinstance(piece, bytes):
+            return pieces
+    raise AssertionError("no audio came")
