@@ -35,6 +35,7 @@ format: $(VENV)/.tested
 bench: $(VENV)/.tested
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.ledger
+	$(BIN)/python -m tests.bench.wires
 
 torture: $(VENV)/.tested
 	@ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || { \

@@ -44,12 +44,15 @@ _CLEARER = {
     **dict.fromkeys(("insufficient_quota", "quota_exceeded", "credit_balance_exhausted"), 402),
     **dict.fromkeys(("insufficient_credits", "insufficient_balance", "payment_required"), 402),
     **dict.fromkeys(("billing_not_active", "billing_hard_limit_reached"), 402),
+    "billing_disabled": 402,
     "servicequotaexceededexception": 402,
     **dict.fromkeys(("rate_limit_exceeded", "too_many_requests", "resource_exhausted"), 429),
     **dict.fromkeys(("concurrent_limit_exceeded", "too_many_concurrent_requests"), 429),
     **dict.fromkeys(("concurrency_limited", "throttlingexception"), 429),
     **dict.fromkeys(("system_busy", "overloaded_error", "unavailable"), 503),
     **dict.fromkeys(("invalid_api_key", "api_key_invalid", "invalid_auth"), 401),
+    **dict.fromkeys(("expiredtokenexception", "requestexpired"), 401),
+    "enginenotsupportedexception": 404,
     **dict.fromkeys(("model_not_found", "voice_not_found"), 404),
 }
 # Words too general to overrule a status, for where there is no other.
@@ -75,11 +78,14 @@ _PHRASED = {401, 403, 429}
 def refusal(status: int, headers: httpx.Headers, body: bytes) -> ProviderError:
     """What an answer beyond 2xx means."""
     answer = _decoded(body)
-    words = list(_words(answer))
+    words = [*_amazon(headers), *_words(answer)]
     meant = next((_CLEARER[word.lower()] for word in words if word.lower() in _CLEARER), status)
     if status in _PHRASED and any(each in _sentences(answer) for each in _NO_MONEY):
         meant = 402
-    return _error(meant, status, headers, words)
+    error = _error(meant, status, headers, words)
+    if error.wait is None:
+        error.wait = _google_wait(answer)
+    return error
 
 
 def inside(status: int, headers: httpx.Headers, body: bytes) -> ProviderError | None:
@@ -122,7 +128,7 @@ def wait_of(headers: httpx.Headers) -> float | None:
 def _error(meant: int, status: int, headers: httpx.Headers, words: list[str]) -> ProviderError:
     error = _BY_STATUS.get(meant, Overloaded if meant >= 500 else Refused)  # noqa: PLR2004
     reason = f"status {status}" if meant == status else f"status {status}, which means {meant}"
-    code = words[0] if words else None
+    code = next((word for word in words if not word.isdigit()), next(iter(words), None))
     return error(reason, status=status, code=code, wait=wait_of(headers))
 
 
@@ -140,10 +146,33 @@ def _words(answer: dict[str, object]) -> Iterator[str]:
     inner = answer.get("error") or answer.get("detail")
     places = [place for place in (inner, answer) if isinstance(place, dict)]
     named = [inner, *(place.get(name) for place in places for name in _NAMES)]
+    named += [each.get("reason") for each in _details(answer)]
     for each in named:
         is_code = isinstance(each, str | int) and not isinstance(each, bool)
         if is_code and each != "error" and re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", str(each)):
             yield str(each)
+
+
+def _details(answer: dict[str, object]) -> list[dict[str, object]]:
+    """What Google's APIs list below an error. Source: google/rpc/error_details.proto."""
+    inner = answer.get("error")
+    details = inner.get("details") if isinstance(inner, dict) else None
+    return [each for each in details if isinstance(each, dict)] if isinstance(details, list) else []
+
+
+def _google_wait(answer: dict[str, object]) -> float | None:
+    """Seconds, which stand there as `3.5s`."""
+    told = (str(each.get("retryDelay", "")) for each in _details(answer))
+    waits = (_number(each.removesuffix("s")) for each in told if each.endswith("s"))
+    return next((min(wait, LONGEST_WAIT) for wait in waits if wait is not None), None)
+
+
+def _amazon(headers: httpx.Headers) -> list[str]:
+    """The error's name, which AWS puts into a header, before a colon and an address."""
+    named = re.match(
+        r"(?:[\w.]*#)?(\w{1,64})(?::|$)", headers.get("x-amzn-errortype", ""), re.ASCII
+    )
+    return [named[1]] if named else []
 
 
 def _sentences(answer: dict[str, object]) -> str:

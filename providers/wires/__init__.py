@@ -5,15 +5,27 @@ from collections.abc import AsyncGenerator, Callable
 from providers.catalog import Offer, Provider
 from providers.http import Client
 from providers.speech import Receipt, Speech
-from providers.wires import cartesia, deepgram, elevenlabs, hume, openai_speech
+from providers.wires import (
+    azure,
+    cartesia,
+    deepgram,
+    elevenlabs,
+    google,
+    hume,
+    openai_speech,
+    polly,
+)
 
 Wire = Callable[[Client, Provider, Offer, Speech], AsyncGenerator[bytes | Receipt]]
 
 WIRES: dict[str, Wire] = {
+    "azure": azure.speak,
     "cartesia": cartesia.speak,
     "cartesia_sse": cartesia.speak_events,
     "deepgram": deepgram.speak,
     "elevenlabs": elevenlabs.speak,
+    "google": google.speak,
     "hume": hume.speak,
     "openai_speech": openai_speech.speak,
+    "polly": polly.speak,
 }

@@ -46,6 +46,7 @@ class Wire:
 
     offer: Offer = OFFER
     form: str = "mp3"
+    secret: str = SECRET
     is_raw: bool = True
     """Whether the answer's body is the audio itself, and not wrapped in something."""
     unlike: Mapping[str, tuple[type[ProviderError], float | None]] = field(default_factory=dict)
@@ -61,12 +62,15 @@ BYTES_FOR_LINES = dict.fromkeys(
 """What comes before these faults is audio, which is no line of JSON."""
 
 ASKED: dict[str, Wire] = {
+    "azure": Wire(),
     "cartesia": Wire(),
     "cartesia_sse": Wire(is_raw=False),
     "deepgram": Wire(),
     "elevenlabs": Wire(),
+    "google": Wire(is_raw=False, unlike={"json-hanging": (TimedOut, None)}),
     "hume": Wire(is_raw=False, unlike=BYTES_FOR_LINES | {"json-hanging": (TimedOut, None)}),
     "openai_speech": Wire(),
+    "polly": Wire(secret=f"AKIDEXAMPLE:{SECRET}"),
 }
 """A new wire gets its row here."""
 RAW = [name for name, wire in ASKED.items() if wire.is_raw]
@@ -205,7 +209,7 @@ async def test_each_fault_is_its_error_in_time_and_leaves_nothing_open(
     hurried: Client, upstream: Upstream, addresses: dict[str, str], wire: str, fault: str
 ) -> None:
     text, begun = f"{fault} over {wire}", time.monotonic()
-    whom = provider(addresses[fault], wire=wire, secret=SECRET)
+    whom = provider(addresses[fault], wire=wire, secret=ASKED[wire].secret)
     error = await failure(hurried, whom, ASKED[wire].saying(text))
     assert time.monotonic() - begun < AT_MOST
     expected, wait = ASKED[wire].unlike.get(fault, FAULTS[fault])

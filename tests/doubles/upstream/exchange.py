@@ -14,7 +14,7 @@ TYPES = {
     "wav": "audio/wav",
     "pcm": "audio/pcm",
 }
-_TEXTS = ("input", "text", "transcript", "prompt")
+_TEXTS = ("Text", "input", "text", "transcript", "prompt")
 """What wires call the text that is to be spoken."""
 
 
@@ -43,7 +43,10 @@ class Heard:
 
     @property
     def text(self) -> str:
-        return next((str(self.body[name]) for name in _TEXTS if name in self.body), "")
+        said: object = self.body
+        while isinstance(said, dict):
+            said = next((said[name] for name in _TEXTS if name in said), "")
+        return str(said)
 
 
 @dataclass
