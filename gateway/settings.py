@@ -35,7 +35,8 @@ class Server:
 
     host: str = "127.0.0.1"
     port: Port = 8000
-    max_body_bytes: Count = 1024 * 1024
+    max_body_bytes: Count = 12 * 1024 * 1024
+    """A context may bring 8 MB of audio along, a third more in base64."""
     drain_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 30.0
     public_catalogue: bool = False
     """Whether /models and /audio/voices answer without a key beyond loopback."""

@@ -37,10 +37,13 @@ async def lines(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
             yield _object(line, response)
 
 
-async def events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
+async def events(
+    response: httpx.Response, *, until_done: bool = False
+) -> AsyncIterator[dict[str, Any]]:
     """The JSON data of server-sent events as they come; `[DONE]` ends them.
 
     JSON instead of them is the error that it tells, or NotAudio.
+    until_done: whether they break off where they end without `[DONE]`.
 
     Source: WHATWG HTML, section "Server-sent events".
     """
@@ -59,6 +62,8 @@ async def events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
             if told == b"[DONE]":
                 return
             yield _object(told, response)
+    if until_done:
+        raise BrokenOff("its events end too early", status=response.status_code)
 
 
 def told_error(

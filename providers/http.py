@@ -174,7 +174,9 @@ def limits(response: httpx.Response) -> tuple[tuple[str, str], ...]:
     told = [
         (name, value)
         for name, value in response.headers.items()
-        if _LIMIT.search(name) and len(value) <= LONGEST_LIMIT and value.isprintable()
+        if _LIMIT.search(name)
+        and max(len(name), len(value)) <= LONGEST_LIMIT
+        and value.isprintable()
     ]
     return tuple(sorted(told)[:MOST_LIMITS])
 

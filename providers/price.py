@@ -39,6 +39,8 @@ class Price:
     output_tokens_per_second: int = 0
     count: Count = "code_points"
     """Which characters a price per character counts."""
+    credit_rate: int = 0
+    """Pico-credits per character, where the provider bills whole credits; 0 where it does not."""
     source: str | None = None
     as_of: str | None = None
     version: str = field(init=False)
@@ -64,6 +66,7 @@ class PriceRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     output_tokens_per_second: Annotated[int, msgspec.Meta(gt=0)] | None = None
     usd: str | None = None
     count: Count | None = None
+    credits_per_character: str | None = None
     source: str | None = None
     as_of: str | None = None
 
@@ -82,7 +85,7 @@ class PriceRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         "free": set[str](),
         "unknown": set[str](),
     }
-    _may = {"character": {"count"}}
+    _may = {"character": {"count", "credits_per_character"}}
 
     def __post_init__(self) -> None:
         needs = self._needs[self.per]
@@ -102,18 +105,31 @@ class PriceRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             output_rate=_pico(self.output_usd_per_million, MILLION),
             output_tokens_per_second=self.output_tokens_per_second or 0,
             count=self.count or "code_points",
+            credit_rate=_credits(self.credits_per_character),
             source=self.source,
             as_of=self.as_of,
         )
 
 
+def _credits(per_character: str | None) -> int:
+    """Decimal credits for a character -> whole pico-credits."""
+    credit_rate = _whole(per_character, 1, "credits")
+    if per_character is not None and not credit_rate:
+        raise ValueError("credits_per_character must be more than zero")
+    return credit_rate
+
+
 def _pico(usd: str | None, units: int) -> int:
     """Decimal USD for `units` units -> whole pico-USD for one."""
-    if usd is None:
+    return _whole(usd, units, "USD")
+
+
+def _whole(amount: str | None, units: int, of: str) -> int:
+    if amount is None:
         return 0
-    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,30})?", usd):
-        raise ValueError(f"{usd!r} is not a decimal number of USD, zero or more")
-    exact = Fraction(usd) * PICO / units
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,30})?", amount):
+        raise ValueError(f"{amount!r} is not a decimal number of {of}, zero or more")
+    exact = Fraction(amount) * PICO / units
     if exact.denominator != 1:
-        raise ValueError(f"{usd!r} is finer than a pico-USD per unit")
+        raise ValueError(f"{amount!r} is finer than a pico-{of.removesuffix('s')} per unit")
     return int(exact)

@@ -23,6 +23,7 @@ from providers.errors import (
 )
 
 LONGEST_WAIT = 120.0
+FORBIDDEN = 403
 _BY_STATUS: dict[int, type[ProviderError]] = {
     400: Refused,
     401: CredentialRefused,
@@ -53,7 +54,7 @@ _CLEARER = {
     **dict.fromkeys(("invalid_api_key", "api_key_invalid", "invalid_auth"), 401),
     **dict.fromkeys(("expiredtokenexception", "requestexpired"), 401),
     "enginenotsupportedexception": 404,
-    **dict.fromkeys(("model_not_found", "voice_not_found"), 404),
+    **dict.fromkeys(("model_not_found", "voice_not_found", "model_terms_required"), 404),
 }
 # Words too general to overrule a status, for where there is no other.
 _GENERAL = {
@@ -71,6 +72,8 @@ _NAMES = (
 _SENTENCES = ("message", "error", "detail", "msg")
 # fal and others tell lack of money in a sentence only.
 _NO_MONEY = ("exhausted balance", "user is locked", "insufficient balance", "insufficient credit")
+# OpenRouter refuses what a text says by 403, which is no fault of the key's.
+_FLAGGED = {"flagged_input", "patterns"}
 _PHRASED = {401, 403, 429}
 """Statuses whose sentences are read: those of 400 and 422 may repeat what a client wrote."""
 
@@ -82,6 +85,8 @@ def refusal(status: int, headers: httpx.Headers, body: bytes) -> ProviderError:
     meant = next((_CLEARER[word.lower()] for word in words if word.lower() in _CLEARER), status)
     if status in _PHRASED and any(each in _sentences(answer) for each in _NO_MONEY):
         meant = 402
+    elif meant == FORBIDDEN and _is_about_the_text(answer):
+        meant = 400
     error = _error(meant, status, headers, words)
     if error.wait is None:
         error.wait = _google_wait(answer)
@@ -181,6 +186,12 @@ def _sentences(answer: dict[str, object]) -> str:
     places = [place for place in (inner, answer) if isinstance(place, dict)]
     said = [place.get(name) for place in places for name in _SENTENCES]
     return "\n".join(each.lower() for each in said if isinstance(each, str))
+
+
+def _is_about_the_text(answer: dict[str, object]) -> bool:
+    inner = answer.get("error")
+    metadata = inner.get("metadata") if isinstance(inner, dict) else None
+    return isinstance(metadata, dict) and bool(_FLAGGED & metadata.keys())
 
 
 def _number(text: str) -> float | None:

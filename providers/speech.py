@@ -64,7 +64,7 @@ class Receipt:
     sample_rate: int | None = None
     """Hz, when the answer itself names it; otherwise the offer's."""
     billed_units: int | None = None
-    """What the provider says that it bills, in the unit of its price, when it says so."""
+    """What the provider says that it bills, in the unit of its price or in credits, if it says."""
     billed_nano: int | None = None
     """The same in money, nano-USD."""
     billed_malformed: bool = False

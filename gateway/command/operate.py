@@ -1,14 +1,20 @@
 """`gateway serve`, `check` and `migrate`: what an operator does."""
 
+import asyncio
 import os
+import sys
+from dataclasses import asdict
 
 import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gateway.app import read_routes
-from gateway.command.printing import EXAMPLE, as_json_option, out, print_json, print_table
+from gateway.command.live import Checked, checks_of, run, warning
+from gateway.command.printing import EXAMPLE, as_json_option, err, out, print_json, print_table
 from gateway.migrating import migrate as migrate_database
 from gateway.serve import serve as serve_gateway
-from gateway.settings import read_settings
+from gateway.settings import Settings, read_settings
+from providers import Catalog
 
 
 @click.command(
@@ -24,16 +30,25 @@ def serve(host: str | None, port: int | None, no_migrate: bool) -> None:  # noqa
 
 
 @click.command(
-    help="Check settings, catalogue and tasks without starting anything."
-    + EXAMPLE
-    + "gateway check --json"
+    help="Check settings, catalogue and tasks without starting anything. With --live, every "
+    "credential of every provider that is on says one word at its cheapest offer, which costs "
+    "that word; exit status 1 tells that one failed." + EXAMPLE + "gateway check --live --json"
 )
+@click.option("--live", is_flag=True, help="Try each credential; may cost a little.")
 @as_json_option
-def check(as_json: bool) -> None:  # noqa: FBT001
+def check(live: bool, as_json: bool) -> None:  # noqa: FBT001
     settings = read_settings()
+    # What the gateway starts itself has no address as long as it does not run.
     local = settings.embedded_voice.provider if settings.embedded_voice.enabled else ""
-    routes = read_routes(settings, os.environ, {local: "http://127.0.0.1"})
-    catalog = routes.catalog
+    addresses = {} if live else {local: "http://127.0.0.1"}
+    catalog = read_routes(settings, os.environ, addresses).catalog
+    if live:
+        _check_live(settings, catalog, as_json=as_json)
+    else:
+        _check_rows(settings, catalog, as_json=as_json)
+
+
+def _check_rows(settings: Settings, catalog: Catalog, *, as_json: bool) -> None:
     rows = [
         {
             "provider": name,
@@ -49,6 +64,34 @@ def check(as_json: bool) -> None:  # noqa: FBT001
         print_json({"config": str(settings.config), "providers": rows})
         return
     print_table(f"{settings.config}: in order", rows)
+
+
+def _check_live(settings: Settings, catalog: Catalog, *, as_json: bool) -> None:
+    checks = checks_of(catalog)
+    err.print(warning(checks), highlight=False, soft_wrap=True)
+    columns = (TextColumn("trying"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as progress:
+        bar = progress.add_task("trying", total=len(checks))
+        checked = asyncio.run(run(checks, lambda: progress.advance(bar)))
+    if as_json:
+        print_json({"config": str(settings.config), "checks": [asdict(each) for each in checked]})
+    else:
+        print_table(f"{settings.config}: tried", [_row(each) for each in checked])
+    if not all(each.ok for each in checked):
+        sys.exit(1)
+
+
+def _row(checked: Checked) -> dict[str, object]:
+    return {
+        "provider": checked.provider,
+        "model": checked.model,
+        "credential": checked.credential,
+        "result": "ok" if checked.ok else f"{checked.error_type}: {checked.reason}",
+        "first audio, ms": checked.first_audio_ms,
+        "bytes": checked.bytes,
+        "billed units": checked.billed_units,
+        "cost, USD": checked.cost,
+    }
 
 
 @click.command(help="Bring the database to the newest schema." + EXAMPLE + "gateway migrate")

@@ -179,12 +179,13 @@ class Attempt:
         return transcode(whole, heard.sound, target, self._tools.codecs)
 
     def _speech(self, part: str) -> Speech:
-        choice = self.found.choice
+        choice, speech = self.found.choice, self._job.speech
         return replace(
-            self._job.speech,
+            speech,
             text=part,
             voice=choice.voice,
             format=choice.native_format,
+            context=speech.context if "context" in choice.offer.capabilities else (),
             options=self._job.options.get(choice.offer.provider, {}),
             traceparent=self._job.trace.traceparent,
         )
@@ -223,6 +224,11 @@ class Attempt:
             upstream_id=self._calls[-1].heard.upstream_id if self._calls else None,
             billed_units=_billed_units(self._calls),
         )
+
+    @property
+    def limits(self) -> tuple[tuple[str, str], ...]:
+        """What the provider said last of its rate limits."""
+        return self._calls[-1].heard.limits if self._calls else ()
 
     @property
     def _first_audio_ms(self) -> int | None:

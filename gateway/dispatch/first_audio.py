@@ -19,6 +19,8 @@ class Heard:
     billed_nano: int | None = None
     billed_malformed: bool = False
     """The bill, as its Receipts told it; what a later one says replaces what an earlier one did."""
+    limits: tuple[tuple[str, str], ...] = ()
+    """What it said of its rate limits: header names and values."""
 
 
 async def first_audio(
@@ -61,5 +63,6 @@ def _learn(receipt: Receipt, heard: Heard) -> None:
     if receipt.billed_nano is not None:
         heard.billed_nano = receipt.billed_nano
     heard.billed_malformed |= receipt.billed_malformed
+    heard.limits = receipt.limits or heard.limits
     if receipt.sample_rate is not None:
         heard.sound = Sound(heard.sound.format, receipt.sample_rate)

@@ -40,6 +40,7 @@ def steps_of(attempt: Attempt) -> Iterator[Step]:
         "voxroute.liability_nano_usd": result.liability_nano,
         "http.response.status_code": result.http_status,
         "error.type": result.error_type,
+        **{f"voxroute.upstream.{header}": value for header, value in attempt.limits},
     }
     yield Step("attempt", attempt.started, attempt.ended, attributes, result.error_type)
     if attempt.opened_at is not None:

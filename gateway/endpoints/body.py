@@ -7,6 +7,7 @@ from typing import get_args
 import msgspec
 
 from gateway.access.allowed import Allowed
+from gateway.endpoints.context import read_context
 from gateway.endpoints.decoding import decode, wrong
 from gateway.endpoints.preferring import policy, preferences
 from gateway.endpoints.shapes import (
@@ -120,6 +121,7 @@ def read_body(
                 repetition_penalty=body.repetition_penalty,
                 max_tokens=body.max_tokens,
             ),
+            context=read_context(body.context),
         ),
         preferences=preferences(provider),
         policy=policy(provider),

@@ -44,9 +44,10 @@ class InputTurn(msgspec.Struct, frozen=True):
 class ContextTurn(msgspec.Struct, frozen=True):
     """One earlier utterance of the conversation."""
 
-    speaker: str | int
+    speaker: Annotated[str, Meta(max_length=200)] | ranges.SpeakerNumber
     text: str
     audio: str | None = None
+    """A WAV file in base64, or a data URL of one."""
     generation_id: str | None = None
 
 

@@ -6,6 +6,7 @@ from math import inf
 from gateway.metering.units import billed_characters
 from providers import Price
 
+PICO = 10**12
 PICO_PER_NANO = 1000
 NANO_PER_USD = 10**9
 MS = 1000
@@ -49,14 +50,14 @@ def actual(  # noqa: PLR0913, PLR0917  # what was said, what was heard, what was
 ) -> Cost:
     """What it came to: by the provider's money, else by its count at our rate, else by our own."""
     own = _nano(price, text, spoken_ms, instructions)
-    units = _units(price, text, spoken_ms) if billed_units is None else billed_units
+    counted = None if billed_units is None else _of_credits(price, billed_units)
     told = billed_nano
-    if told is None and billed_units is not None:
-        told = _nano_of(price, text, billed_units, instructions)
+    if told is None and counted is not None:
+        told = _nano_of(price, text, counted, instructions)
     return Cost(
         nano=own if told is None else told,
-        units=units,
-        reported=billed_units is not None or billed_nano is not None,
+        units=_units(price, text, spoken_ms) if counted is None else counted,
+        reported=counted is not None or billed_nano is not None,
         drift=told is not None and own is not None and _differ(told, own),
         malformed=billed_malformed,
     )
@@ -78,7 +79,7 @@ def _nano(price: Price, text: str, spoken_ms: int, instructions: str | None) -> 
     """Our own computation."""
     match price.per:
         case "character":
-            pico = price.rate * billed_characters(text, price.count)
+            pico = price.rate * _characters(price, text)
         case "byte":
             pico = price.rate * len(text.encode())
         case "token":
@@ -99,7 +100,7 @@ def _units(price: Price, text: str, spoken_ms: int) -> int | None:
     """Our own count of the units that a provider would report: of tokens, those that it says."""
     match price.per:
         case "character":
-            return billed_characters(text, price.count)
+            return _characters(price, text)
         case "byte":
             return len(text.encode())
         case "token":
@@ -110,6 +111,19 @@ def _units(price: Price, text: str, spoken_ms: int) -> int | None:
             return 1
         case "free" | "unknown":
             return None
+
+
+def _characters(price: Price, text: str) -> int:
+    """Who counts in credits bills a credit that is begun as a whole one."""
+    characters = billed_characters(text, price.count)
+    if not price.credit_rate:
+        return characters
+    return _of_credits(price, _up(characters * price.credit_rate, PICO))
+
+
+def _of_credits(price: Price, billed: int) -> int:
+    """The provider's count in units of its price: of credits, the characters that they pay for."""
+    return _up(billed * PICO, price.credit_rate) if price.credit_rate else billed
 
 
 def _nano_of(price: Price, text: str, units: int, instructions: str | None) -> int | None:

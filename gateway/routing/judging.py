@@ -141,6 +141,7 @@ class Judge:
         asked = {
             "speed": self.speech.speed not in {None, 1.0},
             "instructions": bool(self.speech.instructions),
+            "context": bool(self.speech.context),
             **dict.fromkeys(self.speech.sampling.chosen(), True),
         }
         return [name for name, wanted in asked.items() if wanted and name not in offer.capabilities]

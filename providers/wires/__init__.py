@@ -14,6 +14,8 @@ from providers.wires import (
     hume,
     openai_speech,
     polly,
+    huggingface,
+    together,
 )
 
 Wire = Callable[[Client, Provider, Offer, Speech], AsyncGenerator[bytes | Receipt]]
@@ -25,7 +27,9 @@ WIRES: dict[str, Wire] = {
     "deepgram": deepgram.speak,
     "elevenlabs": elevenlabs.speak,
     "google": google.speak,
+    "huggingface": huggingface.speak,
     "hume": hume.speak,
     "openai_speech": openai_speech.speak,
     "polly": polly.speak,
+    "together": together.speak,
 }

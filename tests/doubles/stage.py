@@ -18,7 +18,7 @@ from gateway.routing.allowance import Allowance
 from gateway.routing.plan import Choice, Plan
 from gateway.routing.standings import Ending, Grant, Standings
 from gateway.settings import Deadlines, Load
-from providers import Catalog, Credential, Offer, Price, Provider, Speech
+from providers import Catalog, Credential, Offer, Price, Provider, Speech, Turn
 
 AUDIO = b"\1\2" * 400
 Said = Callable[[str], AsyncGenerator[bytes]]
@@ -40,11 +40,13 @@ class Stage:
         text: str = "Hello",
         deadlines: Deadlines = Deadlines(),  # noqa: B008  # frozen
         credentials: int = 0,
+        capabilities: frozenset[str] = frozenset(),
         **job: Any,  # noqa: ANN401
     ) -> None:
         names = names or ("first", "second")
         self.asked: list[str] = []
         self.texts: list[str] = []
+        self.contexts: list[tuple[Turn, ...]] = []
         self.keys: list[str | None] = []
         self.extended: list[Extend] = []
         self.extending: Callable[[], None] = lambda: None
@@ -54,7 +56,9 @@ class Stage:
         rows = {
             name: Provider(name, "w", "http://a", keys, keys[0] if keys else None) for name in names
         }
-        choices = tuple(Choice(offer(name), "v", "pcm", len(text)) for name in names)
+        choices = tuple(
+            Choice(offer(name, capabilities=capabilities), "v", "pcm", len(text)) for name in names
+        )
         now = time.monotonic()
         plain = {
             "plan": Plan(choices, (), "price"),
@@ -111,6 +115,7 @@ class Stage:
         _, provider, asked, speech = arguments
         self.asked.append(asked.provider)
         self.texts.append(speech.text)
+        self.contexts.append(speech.context)
         self.keys.append(provider.credential and provider.credential.variable)
         return self._said(asked.provider)
 

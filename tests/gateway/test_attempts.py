@@ -11,7 +11,16 @@ from gateway.dispatch.supervisor import Supervisor
 from gateway.errors import BudgetExceeded, EveryProviderFailed, GatewayError, OfferRefused
 from gateway.routing.standings import Ending
 from gateway.settings import Deadlines
-from providers import BrokenOff, NotAudio, Overloaded, ProviderError, RateLimited, Unreachable
+from providers import (
+    BrokenOff,
+    NotAudio,
+    Overloaded,
+    ProviderError,
+    RateLimited,
+    Speech,
+    Turn,
+    Unreachable,
+)
 from tests.doubles.stage import AUDIO, Stage
 
 
@@ -64,6 +73,15 @@ async def test_the_last_is_asked_again_where_that_may_help_soon(
     assert stage.asked == tried
     assert told.value.retry_after == error.wait
     assert stage.in_flight() == 0
+
+
+@pytest.mark.parametrize("capable", [True, False])
+async def test_a_context_goes_only_to_who_can_use_it(capable: bool) -> None:  # noqa: FBT001  # a column
+    before = (Turn("a", "Who is there?"),)
+    able = frozenset({"context"} if capable else ())
+    stage = Stage(fine, capabilities=able, speech=Speech("Hello", "v", "pcm", context=before))
+    await stage.run()
+    assert stage.contexts == [before if capable else ()]
 
 
 async def test_at_most_three_attempts_are_made() -> None:

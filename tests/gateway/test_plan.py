@@ -17,7 +17,7 @@ from gateway.routing.policies import Policy
 from gateway.routing.preferences import PriceCap
 from gateway.routing.refusals import explain
 from gateway.routing.standings import Percentiles, Rest, Standing
-from providers import Catalog, Offer, Price, Sampling, Speech
+from providers import Catalog, Offer, Price, Sampling, Speech, Turn
 from tests.doubles.offers import SPEECH, Known, catalog, left_out, moment, offer, order, plan
 
 THREE = (offer("dear", "a/m", 30), offer("cheap", "a/m", 10), offer("middle", "a/m", 20))
@@ -106,6 +106,8 @@ def test_who_refuses_data_collection_is_sent_only_where_none_is_promised(
         ({"instructions": "Softly."}, {"speed"}, "instructions"),
         ({"sampling": Sampling(seed=0)}, {"temperature"}, "seed"),
         ({"sampling": Sampling(seed=0)}, {"seed"}, None),
+        ({"context": (Turn("a", "Hi."),)}, {"seed"}, "context"),
+        ({"context": (Turn("a", "Hi."),)}, {"context"}, None),
     ],
 )
 def test_required_parameters_rule_out_who_does_not_take_them(

@@ -141,3 +141,11 @@ def test_nothing_is_spent_written_or_asked(
     assert (books.ask(counted), len(upstream.heard)) == (before, heard)
     held = "SELECT held_nano, posted_nano, requests FROM balance WHERE scope = :scope"
     assert all(not any(row.values()) for row in books.ask(held, scope=f"key:{key.hash}"))
+
+
+def test_a_context_is_required_only_where_parameters_are(client: httpx.Client) -> None:
+    context = [{"speaker": "a", "text": "Who is there?"}]
+    assert providers(planned(client, context=context)) == ["fine", "second"]
+    told = planned(client, context=context, provider={"require_parameters": True})
+    details = {each["detail"] for each in told["excluded"]}  # type: ignore[attr-defined]  # JSON
+    assert (providers(told), details) == ([], {"does not take context"})

@@ -27,6 +27,7 @@ prices = st.one_of(
     st.just(Price(per="free")),
 )
 UNKNOWN = Price(per="unknown")
+PICO = 10**12
 
 
 def exact(price: Price, text: str, spoken_ms: int) -> Fraction:
@@ -233,6 +234,47 @@ def test_an_amount_in_words_is_exact(nano: int) -> None:
 )
 def test_an_amount_reads_as_people_write_it(nano: int, told: str) -> None:
     assert usd(nano) == told
+
+
+HALVES = Price(per="character", rate=1000, credit_rate=PICO // 2)
+THIRDS = Price(per="character", rate=1000, credit_rate=3 * PICO)
+
+
+@pytest.mark.parametrize(
+    ("price", "text", "credits_", "units"),
+    [
+        (HALVES, "x" * 100, 50, 100),
+        (HALVES, "x" * 99, 50, 100),
+        (HALVES, "x", 1, 2),
+        (HALVES, "", 0, 0),
+        (THIRDS, "x" * 7, 21, 7),
+        (THIRDS, "x" * 7, 20, 7),
+        (THIRDS, "x" * 7, 19, 7),
+        (THIRDS, "x" * 7, 18, 6),
+    ],
+)
+def test_credits_become_the_characters_that_they_pay_for(
+    price: Price, text: str, credits_: int, units: int
+) -> None:
+    cost = actual(price, text, 0, billed_units=credits_)
+    assert (cost.nano, cost.units, cost.reported) == (units, units, True)
+
+
+@given(texts, st.integers(1, 10 * PICO), rates)
+def test_credits_for_our_own_count_are_no_drift_and_stay_within_the_bound(
+    text: str, credit_rate: int, rate: int
+) -> None:
+    price = Price(per="character", rate=rate, credit_rate=credit_rate)
+    told = -(-len(text) * credit_rate // PICO)
+    cost = actual(price, text, 0, billed_units=told)
+    assert not cost.drift
+    assert cost.nano == own(price, text, 0) == bound(price, text)
+    assert cost.units is not None
+    assert len(text) <= cost.units < len(text) + 1 + Fraction(PICO, credit_rate)
+
+
+def test_credits_that_differ_are_believed_and_flagged() -> None:
+    assert actual(HALVES, "x" * 200, 0, billed_units=200) == Cost(400, 400, True, drift=True)
 
 
 amounts = st.decimals(0, 10**9, places=12)

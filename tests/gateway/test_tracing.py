@@ -28,8 +28,10 @@ class Traced:
     gateway: Running
     collector: Collector
 
-    def speak(self, model: str, text: str = TEXT, **headers: str) -> httpx.Response:
-        body = {"model": model, "input": text, "voice": "alloy"}
+    def speak(
+        self, model: str, text: str = TEXT, provider: object = None, **headers: str
+    ) -> httpx.Response:
+        body = {"model": model, "input": text, "voice": "alloy", "provider": provider}
         with self.gateway.client() as client:
             return client.post("/v1/audio/speech", json=body, headers=headers)
 
@@ -116,6 +118,21 @@ def test_the_request_says_what_was_asked_who_spoke_and_what_it_cost(traced: Trac
     assert attempt["gen_ai.response.id"] == "up-1"
     assert attempt["voxroute.outcome"] == "done"
     assert attributes(named(spans, "settle"))["voxroute.cost_nano_usd"] == len(TEXT) * 15_000
+
+
+def test_a_providers_rate_limits_are_told_and_nothing_else_of_its_headers(traced: Traced) -> None:
+    headers = ["x-ratelimit-remaining-requests: 4", "RateLimit: 9", "x-account: them"]
+    odd = [f"x-ratelimit-{'a' * 60}: 1", f"x-ratelimit-b: {'1' * 65}"]
+    response = traced.speak(
+        "test/billing", provider={"options": {"billing": {"bill": headers + odd}}}
+    )
+    attempt = attributes(named(traced.spans(response), "attempt"))
+    upstream = {name: told for name, told in attempt.items() if "upstream" in name}
+    assert upstream == {
+        "voxroute.upstream.x-ratelimit-remaining-requests": "4",
+        "voxroute.upstream.ratelimit": "9",
+    }
+    assert "them" not in str(attempt)
 
 
 def test_a_fallback_is_two_attempts_and_the_failed_one_says_why(traced: Traced) -> None:

@@ -69,6 +69,11 @@ def price(fields: str) -> str:
     return change(34, f"price = {{ {fields} }}")
 
 
+def in_credits(each: str) -> str:
+    terms = f'usd_per_million = "1", credits_per_character = "{each}", '
+    return price('per = "character", ' + terms + SAID)
+
+
 def test_the_good_catalogue_of_these_tests_is_good(tmp_path: Path) -> None:
     catalog = read(written(tmp_path, GOOD), TWO_KEY=SECRET)
     assert [offer.name for offer in catalog.models["a/first"]] == ["one:a/first", "two:a/first"]
@@ -122,6 +127,14 @@ def test_the_good_catalogue_of_these_tests_is_good(tmp_path: Path) -> None:
             34,
             f"{SECOND}: count: ",
         ),
+        (
+            price('per = "byte", usd_per_million = "1", credits_per_character = "1", ' + SAID),
+            34,
+            "a price per byte has no credits_per_character",
+        ),
+        (in_credits("0"), 34, "credits_per_character must be more than zero"),
+        (in_credits("half"), 34, "'half' is not a decimal number of credits"),
+        (in_credits("0.0000000000001"), 34, "is finer than a pico-credit"),
         (change(21, 'billed_usd_header = "x usd"'), 21, f"{TWO}: billed_usd_header: "),
         (change(21, "billed_units_header = 3"), 21, f"{TWO}: billed_units_header: "),
         (
@@ -156,6 +169,14 @@ def test_a_row_says_how_its_provider_counts_and_bills(tmp_path: Path) -> None:
     [counting] = read(written(tmp_path, counted)).models["a/second"]
     [plain] = read(written(tmp_path, GOOD)).models["a/second"]
     assert (counting.price.count, plain.price.count) == ("han_twice", "code_points")
+
+
+def test_a_row_says_how_many_credits_a_character_takes(tmp_path: Path) -> None:
+    [half] = read(written(tmp_path, in_credits("0.5"))).models["a/second"]
+    [same] = read(written(tmp_path, in_credits("0.50"))).models["a/second"]
+    [plain] = read(written(tmp_path, GOOD)).models["a/second"]
+    assert (half.price.credit_rate, plain.price.credit_rate) == (5 * 10**11, 0)
+    assert half.price.version == same.price.version != plain.price.version
 
 
 def test_a_price_that_nobody_knows_needs_nothing_else(tmp_path: Path) -> None:

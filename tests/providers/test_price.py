@@ -28,6 +28,7 @@ def test_equal_terms_give_equal_versions(rate: int, source: str | None) -> None:
         {"output_tokens_per_second": 15},
         {"count": "han_twice"},
         {"count": "without_tags"},
+        {"credit_rate": 1},
         {"source": "t"},
         {"source": None},
         {"as_of": "e"},

@@ -68,9 +68,11 @@ ASKED: dict[str, Wire] = {
     "deepgram": Wire(),
     "elevenlabs": Wire(),
     "google": Wire(is_raw=False, unlike={"json-hanging": (TimedOut, None)}),
+    "huggingface": Wire(),
     "hume": Wire(is_raw=False, unlike=BYTES_FOR_LINES | {"json-hanging": (TimedOut, None)}),
     "openai_speech": Wire(),
     "polly": Wire(secret=f"AKIDEXAMPLE:{SECRET}"),
+    "together": Wire(),
 }
 """A new wire gets its row here."""
 RAW = [name for name, wire in ASKED.items() if wire.is_raw]

@@ -14,7 +14,7 @@ TYPES = {
     "wav": "audio/wav",
     "pcm": "audio/pcm",
 }
-_TEXTS = ("Text", "input", "text", "transcript", "prompt")
+_TEXTS = ("Text", "input", "inputs", "text", "transcript", "prompt")
 """What wires call the text that is to be spoken."""
 
 
