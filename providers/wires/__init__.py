@@ -11,10 +11,10 @@ from providers.wires import (
     deepgram,
     elevenlabs,
     google,
+    huggingface,
     hume,
     openai_speech,
     polly,
-    huggingface,
     together,
 )
 
