@@ -99,6 +99,7 @@ def create_app(
         projects.list_changes,
         catalogue.models,
         catalogue.model,
+        catalogue.providers,
         catalogue.audio_models,
         catalogue.voices,
     ]

@@ -182,7 +182,7 @@ async def _welcome(
     address = f"http://{server.host}:{server.port}"
     lines = [f"voxroute is ready at {address}"]
     for name, row in gateway.routes.catalog.providers.items():
-        lines.append(f"  {name:<12} {'off: ' + row.off if row.off else 'on'}")
+        lines.append(f"  {name:<22} {'off: ' + row.off if row.off else 'on'}")
     if key is not None:
         lines.append(
             f"management key, shown this once and kept in {settings.data}/admin.key: {key}"

@@ -7,15 +7,20 @@ A row whose key variable is not set is off, and says so.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 
 import httpx
 
 from providers.price import Price
-from providers.rows import CatalogError, Family, OfferRow, Row, read_rows
+from providers.rows import CatalogError, Family, OfferRow, Row, Voices, read_rows
 
 __all__ = ["Catalog", "CatalogError", "Credential", "Offer", "Provider", "read_catalog"]
+
+
+_IN_ADDRESS = re.compile(r"\{([A-Z][A-Z0-9_]*)(?::([A-Za-z0-9.-]*))?\}")
+_HOST_PART = re.compile(r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +94,16 @@ class Offer:
     max_bytes: int | None = None
     languages: tuple[str, ...] = ()
     quality: float | None = None
+    """0 to 100."""
     capabilities: frozenset[str] = frozenset()
     data_policy: str | None = None
+    """What becomes of a text: none is kept, it is retained, or trained on; None: not known."""
+    quality_source: str | None = None
+    """Who says how good it is, and when."""
+    released: date | None = None
+    retires: date | None = None
+    """When its maker takes it away."""
+    description: str = ""
     hedge: bool = False
     """Whether another offer may be asked beside it when it is late."""
     voice_ids: Mapping[str, str] = field(default_factory=dict)
@@ -182,7 +195,8 @@ def _provider(place: Row, environ: Mapping[str, str], addresses: Mapping[str, st
     row = place.values
     variable = f"GATEWAY_PROVIDER_{re.sub(r'[.-]', '_', row.name).upper()}_ADDRESS"
     override = environ.get(variable)
-    address = (override or addresses.get(row.name) or row.address).rstrip("/")
+    written, unset = _filled(row.address, environ)
+    address = (override or addresses.get(row.name) or written).rstrip("/")
     # It may be empty, until the gateway has started what it stands for.
     if address and (wrong := _wrong_address(address)):
         # What is wrong with an address may be a password inside it, so it is not shown.
@@ -190,7 +204,7 @@ def _provider(place: Row, environ: Mapping[str, str], addresses: Mapping[str, st
     variables = [row.key] if isinstance(row.key, str) else row.key
     credentials, off = _credentials(variables, environ)
     if not off and not address:
-        off = "it has no address"
+        off = f"{unset} is not set" if unset else "it has no address"
     return Provider(
         name=row.name,
         wire=row.wire,
@@ -206,6 +220,18 @@ def _provider(place: Row, environ: Mapping[str, str], addresses: Mapping[str, st
         billed_usd_header=row.billed_usd_header,
         off=off,
     )
+
+
+def _filled(address: str, environ: Mapping[str, str]) -> tuple[str, str | None]:
+    """The address with its `{VARIABLE}` or `{VARIABLE:otherwise}` filled in, or which lacks."""
+    for found in _IN_ADDRESS.finditer(address):
+        value = environ.get(found[1], "").strip() or found[2]
+        if value is None:
+            return "", found[1]
+        # What is no part of a host's name must not reach what stands beside it.
+        safe = value if _HOST_PART.fullmatch(value) else " "
+        address = address.replace(found[0], safe, 1)
+    return address, None
 
 
 def _credentials(
@@ -253,7 +279,10 @@ def _wrong_address(address: str) -> str | None:
 def _offers(row: Row) -> dict[str, Offer]:
     offers: dict[str, Offer] = {}
     for number, offer_row in enumerate(row.values.offer):
-        offer = _offer(row.values.name, offer_row)
+        voices = offer_row.voices or row.values.voices
+        if voices is None:
+            row.fail("voices", "neither it nor its provider names any", offer=number)
+        offer = _offer(row.values.name, offer_row, voices)
         if offer.name in offers:
             row.fail("model", f"{offer.model!r} stands twice", offer=number)
         if offer.default_voice not in offer.voices:
@@ -263,13 +292,13 @@ def _offers(row: Row) -> dict[str, Offer]:
     return offers
 
 
-def _offer(provider: str, row: OfferRow) -> Offer:
+def _offer(provider: str, row: OfferRow, voices: Voices) -> Offer:
     return Offer(
         provider=provider,
         model=row.model,
         upstream=row.upstream,
-        voices=frozenset(row.voices),
-        default_voice=row.default_voice or next(iter(row.voices)),
+        voices=frozenset(voices),
+        default_voice=row.default_voice or next(iter(voices)),
         formats=MappingProxyType({str(ours): theirs for ours, theirs in row.formats.items()}),
         price=row.price.price(),
         sample_rate=row.sample_rate,
@@ -279,7 +308,11 @@ def _offer(provider: str, row: OfferRow) -> Offer:
         quality=row.quality,
         capabilities=frozenset(row.capabilities),
         data_policy=row.data_policy,
+        quality_source=row.quality_source,
+        released=row.released,
+        retires=row.retires,
+        description=row.description,
         hedge=row.hedge,
-        voice_ids=MappingProxyType(row.voices if isinstance(row.voices, dict) else {}),
+        voice_ids=MappingProxyType(voices if isinstance(voices, dict) else {}),
         extra=MappingProxyType(row.extra),
     )

@@ -3,6 +3,7 @@
 msgspec checks the shape; what it finds is told with file, line and row, because tomllib keeps none.
 """
 
+import datetime as dt
 import re
 import tomllib
 from collections.abc import Sequence
@@ -19,10 +20,33 @@ FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
 Model = Annotated[str, msgspec.Meta(pattern=r"^[^/\s:]+/[^/\s:]+$", max_length=128)]
 Voice = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Voices = (
+    Annotated[list[Voice], msgspec.Meta(min_length=1)]
+    | Annotated[dict[Voice, Voice], msgspec.Meta(min_length=1)]
+)
+Theirs = Annotated[str, msgspec.Meta(min_length=1)]
 FormatName = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 Variable = Annotated[str, msgspec.Meta(pattern=r"^[A-Z][A-Z0-9_]*(\+[A-Z][A-Z0-9_]*)*$")]
 Host = Annotated[str, msgspec.Meta(pattern=r"^\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")]
 Header = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)]
+Capability = Literal[
+    "streaming",
+    "context",
+    "cloning",
+    "instructions",
+    "ssml",
+    "speed",
+    "seed",
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
+    "repetition_penalty",
+    "max_tokens",
+]
+"""What an offer can do with a request; all but the first three are named as the body's fields."""
+DataPolicy = Literal["none", "retained", "trained"]
+"""What becomes of a text: nothing is kept, it is kept for some time, models may learn from it."""
 
 
 class CatalogError(Exception):
@@ -34,22 +58,28 @@ class OfferRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     model: Model
     upstream: str
-    voices: (
-        Annotated[list[Voice], msgspec.Meta(min_length=1)]
-        | Annotated[dict[Voice, Voice], msgspec.Meta(min_length=1)]
-    )
-    formats: Annotated[dict[FormatName, str], msgspec.Meta(min_length=1)]
+    formats: Annotated[dict[FormatName, Theirs], msgspec.Meta(min_length=1)]
     price: PriceRow
+    voices: Voices | None = None
+    """Its provider's, where it names none."""
     default_voice: str | None = None
     sample_rate: Annotated[int, msgspec.Meta(ge=8000, le=48000)] = 24_000
     max_characters: Annotated[int, msgspec.Meta(gt=0)] | None = None
     max_bytes: Annotated[int, msgspec.Meta(gt=0)] | None = None
     languages: list[str] = []
     quality: Annotated[float, msgspec.Meta(ge=0, le=100)] | None = None
-    capabilities: list[str] = []
-    data_policy: str | None = None
+    quality_source: str | None = None
+    capabilities: list[Capability] = []
+    data_policy: DataPolicy | None = None
+    released: dt.date | None = None
+    retires: dt.date | None = None
+    description: str = ""
     hedge: bool = False
     extra: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        if self.quality is not None and not self.quality_source:
+            raise ValueError("quality needs quality_source: who says so, and when")
 
 
 class ProviderRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -64,6 +94,8 @@ class ProviderRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     extra: dict[str, Any] = {}
     headers: dict[Header, str] = {}
     hosts: list[Host] = []
+    voices: Voices | None = None
+    """Those of its offers that name none of their own."""
     billed_units_header: Header | None = None
     billed_usd_header: Header | None = None
     offer: list[OfferRow] = []

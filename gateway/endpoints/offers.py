@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +18,12 @@ UNBOUNDED = 2**20
 WELL, NOT_WELL = 0, -1
 QUICKEST = 1e-6
 """Below it a real-time factor is the clock's, and has no reciprocal worth telling."""
-ARCHITECTURE = {
+DAY_SECONDS, UNIX_DAY = 86_400, date(1970, 1, 1)
+ALWAYS = frozenset({"response_format", "voice"})
+"""Fields of a body that every offer heeds."""
+NO_FIELDS = frozenset({"cloning", "ssml", "streaming"})
+"""Capabilities that are no fields of a body."""
+ARCHITECTURE: dict[str, Any] = {
     "modality": "text->speech",
     "input_modalities": ["text"],
     "output_modalities": ["speech"],
@@ -41,16 +47,32 @@ def pricing(price: Price) -> dict[str, str]:
     return {"per": price.per} | {name: f"{Decimal(n) / PICO:f}" for name, n in amounts.items()}
 
 
+def parameters(offer: Offer) -> list[str]:
+    """The fields of a body that it heeds."""
+    return sorted(ALWAYS | (offer.capabilities - NO_FIELDS))
+
+
+def created(offers: Iterable[Offer]) -> int:
+    """When the first of them was made public, in unix seconds; 0 where nobody knows."""
+    days = [offer.released for offer in offers if offer.released]
+    return (min(days) - UNIX_DAY).days * DAY_SECONDS if days else 0
+
+
+def description(offers: Iterable[Offer]) -> str:
+    return next((offer.description for offer in offers if offer.description), "")
+
+
 def endpoints(
     name: str, offers: Iterable[Offer], catalog: Catalog, standings: Standings, now: float
 ) -> dict[str, Any]:
     """A model in the shape of OpenRouter's `/endpoints`: its offers, those that are off too."""
+    offers = list(offers)
     rows = [(offer, catalog.providers[offer.provider]) for offer in offers]
     return {
         "id": name,
         "name": name,
-        "created": 0,
-        "description": "",
+        "created": created(offers),
+        "description": description(offers),
         "architecture": ARCHITECTURE,
         "endpoints": [
             endpoint(offer, row, standings.of(offer.name, now), _rest(row, offer, standings, now))
@@ -83,8 +105,8 @@ def endpoint(
         "tag": offer.provider,
         "pricing": pricing(offer.price),
         "context_length": offer.max_characters or offer.max_bytes or UNBOUNDED,
-        "supported_parameters": sorted(offer.capabilities),
-        "supports_voice_cloning": "voice_cloning" in offer.capabilities,
+        "supported_parameters": parameters(offer),
+        "supports_voice_cloning": "cloning" in offer.capabilities,
         "status": NOT_WELL if not_well else WELL,
     }
     return theirs | _done(standing) | _own(offer, provider, rest)
@@ -117,7 +139,9 @@ def _own(offer: Offer, provider: Provider, rest: Rest | None) -> dict[str, Any]:
         "default_voice": offer.default_voice,
         "formats": sorted(offer.formats),
         "languages": list(offer.languages),
+        "capabilities": sorted(offer.capabilities),
         "quality": offer.quality,
+        "quality_source": offer.quality_source,
         "data_policy": offer.data_policy,
         "credentials": len(provider.credentials),
         "off": provider.off,

@@ -223,6 +223,82 @@ def test_models_are_listed_page_by_page(sdk: OpenRouter) -> None:
     assert paged == names
 
 
+def listed(sdk: OpenRouter, **wish: object) -> list[str]:
+    found = sdk.models.list(**wish)  # type: ignore[arg-type]  # the tests name its parameters
+    assert found is not None
+    assert found.result.total_count == len(found.result.data)
+    return [model.id for model in found.result.data]
+
+
+def test_models_are_looked_for_by_what_they_are_and_who_has_them(sdk: OpenRouter) -> None:
+    everything = listed(sdk)
+    assert listed(sdk, output_modalities="speech") == listed(sdk, output_modalities="all")
+    assert listed(sdk, output_modalities="text,Speech") == everything
+    assert listed(sdk, output_modalities="text,image") == []
+    assert listed(sdk, input_modalities="audio") == []
+    assert set(listed(sdk, providers="Kept,second")) > {"test/kept", "test/short"}
+    assert "test/fine" not in listed(sdk, providers="kept")
+    assert listed(sdk, q="ESPEAK") == ["local/espeak-ng"]
+    assert set(listed(sdk, model_authors="only")) == {f"only/{form}" for form in FORMATS}
+    assert "local/espeak-ng" in listed(sdk, supported_parameters="speed,voice")
+    assert "test/fine" not in listed(sdk, supported_parameters="speed")
+    assert "test/fine" not in listed(sdk, zdr="true")
+
+
+def test_models_are_looked_for_and_sorted_by_price(sdk: OpenRouter) -> None:
+    free = listed(sdk, max_price=0)
+    assert "local/espeak-ng" in free
+    assert not {"test/fine", "test/unpriced"} & set(free)
+    assert "test/fine" in listed(sdk, min_price=15, max_price=15)
+    assert "test/fine" not in listed(sdk, min_price=15.01)
+    up = listed(sdk, sort="pricing-low-to-high")
+    down = listed(sdk, sort="pricing-high-to-low")
+    assert up.index("local/espeak-ng") < up.index("test/secret") < up.index("test/fine")
+    assert down.index("test/fine") < down.index("test/secret") < down.index("local/espeak-ng")
+    assert up[-1] == down[-1] == "test/unpriced"
+    assert listed(sdk, sort="most-popular") == listed(sdk)
+
+
+def test_the_quickest_model_is_listed_first_once_it_has_spoken(sdk: OpenRouter) -> None:
+    for _ in range(3):
+        sdk.tts.create_speech(input=FOX, model="test/kept", response_format="mp3").read()
+    for sort in ("latency-low-to-high", "throughput-high-to-low"):
+        found = listed(sdk, sort=sort)
+        assert found.index("test/kept") < found.index("test/unpriced")
+
+
+def test_pages_of_a_wish_are_pages_of_that_wish(sdk: OpenRouter) -> None:
+    page = sdk.models.list(q="only/", limit=4)
+    assert page is not None
+    names = [model.id for model in page.result.data]
+    further = page.next()
+    assert further is not None
+    names += [model.id for model in further.result.data]
+    assert set(names) == {f"only/{form}" for form in FORMATS}
+    assert further.next() is None
+
+
+def test_a_model_tells_since_when_it_is_there_and_what_it_is(
+    sdk: OpenRouter, gateway: Running
+) -> None:
+    told = sdk.models.get(author="test", slug="dated").data
+    assert (told.created, told.expiration_date) == (1741824000, "2031-01-06")
+    assert told.description == "Says what it is."
+    assert listed(sdk, sort="newest")[0] == "test/dated"
+    assert sdk.models.get(author="test", slug="fine").data.created == 0
+    assert sdk.endpoints.list(author="test", slug="dated").data.created == 1741824000
+    with gateway.client() as client:
+        plain = client.get("/v1/models/tts-1").json()
+    assert plain["description"].startswith("Answered by ")
+    assert "local/espeak-ng" in plain["description"]
+
+
+def test_providers_are_told_those_that_are_off_too(sdk: OpenRouter) -> None:
+    told = {each.slug: each.name for each in sdk.providers.list().data}
+    assert {"openai", "elevenlabs", "local", "kept"} <= told.keys()
+    assert all(name == slug for slug, name in told.items())
+
+
 def test_a_model_tells_its_price_voices_and_what_it_gives(sdk: OpenRouter) -> None:
     fine = sdk.models.get(author="test", slug="fine").data
     assert fine.id == "test/fine"

@@ -49,6 +49,39 @@ def test_open_webui_lists_models_and_voices_without_a_key(stranger: httpx.Client
     assert all(voice["name"] for voice in voices)
 
 
+def test_voices_tell_who_has_them_in_which_languages_and_with_what(client: httpx.Client) -> None:
+    told = {voice["id"]: voice for voice in client.get("/v1/audio/voices").json()["voices"]}
+    embedded = told["en-us+f1"]
+    assert (embedded["models"], embedded["providers"]) == (["local/espeak-ng"], ["local"])
+    assert embedded["capabilities"] == ["speed", "streaming"]
+    assert not embedded["family"]
+    assert told["alloy"]["family"]
+    assert {"fine", "dated"} <= set(told["alloy"]["providers"])
+    assert told["alloy"]["languages"] == ["en"]
+
+
+def test_voices_of_one_model_are_its_own_and_those_that_it_understands(
+    client: httpx.Client,
+) -> None:
+    def of(**query: str) -> set[str]:
+        voices = client.get("/v1/audio/voices", params=query).json()["voices"]
+        return {voice["id"] for voice in voices}
+
+    assert of(model="test/fine") == {"alloy", "test-voice"}
+    assert of(provider="fine") == of(model="test/fine", provider="fine")
+    assert of(model="test/fine", provider="nobody") == set()
+    assert set(THIRTEEN) < of(model="tts-1") == of(model="local/espeak-ng")
+    assert client.get("/v1/audio/voices?model=no/such").status_code == 404
+
+
+def test_providers_tell_what_they_have_and_why_they_are_off(client: httpx.Client) -> None:
+    told = {each["slug"]: each for each in client.get("/v1/providers").json()["data"]}
+    assert told["keyless"]["off"] == "TEST_UNSET_KEY is not set"
+    assert told["keyless"]["models"] == ["off/model"]
+    assert (told["fine"]["off"], "test/fine" in told["fine"]["models"]) == (None, True)
+    assert "http" not in str(told["fine"])
+
+
 def test_open_webui_finds_the_reason_in_the_error_message(client: httpx.Client) -> None:
     body = {"input": FOX, "voice": "nobody-at-all", "model": "tts-1"}
     response = client.post("/v1/audio/speech", json=body)

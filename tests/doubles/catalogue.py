@@ -22,6 +22,13 @@ GATED |= {"too-many-date-skewed", "too-many-past", "too-many-absurd", "json-stat
 GATED |= {"overloaded", "overloaded-529", "json-code"}
 """Behaviours after which a credential or a provider is left alone for a while."""
 
+DATED = (
+    "released = 2025-03-13",
+    "retires = 2031-01-06",
+    'description = "Says what it is."',
+    'languages = ["en"]',
+    'capabilities = ["seed"]',
+)
 BILL = 'billed_units_header = "x-units"\nbilled_usd_header = "x-usd"'
 
 
@@ -71,7 +78,7 @@ def catalogue(upstream: Upstream) -> str:
 
     `again/B` is for who asks often, and leaves it closed. Providers of GATED behaviours are one
     for each family. Also `only/FORMAT` at providers that speak one format, `off/model` whose key
-    is not set, and `test/unpriced` whose price nobody knows.
+    is not set, `test/unpriced` whose price nobody knows, and `test/dated` that tells of itself.
     """
     rows: list[str] = []
     for name in BEHAVIOURS:
@@ -85,6 +92,8 @@ def catalogue(upstream: Upstream) -> str:
     for form in ("mp3", "opus", "aac", "flac", "wav", "pcm"):
         one = offer(f"only/{form}", "15", formats=f'{{ {form} = "{form}" }}')
         rows.append(provider(f"only-{form}", upstream.address("chunked"), one))
+    dated = offer("test/dated", "15", *DATED)
+    rows.append(provider("dated", upstream.address("fine"), dated))
     unpriced = priced("test/unpriced", 'per = "unknown"')
     rows.append(provider("unpriced", upstream.address("fine"), unpriced))
     refused = offer("test/refused", "15"), offer("pair/refused", "15")

@@ -51,12 +51,12 @@ def test_each_credential_is_tried_at_the_cheapest_offer(
 ) -> None:
     wav = '{ wav = "wav" }'
     dear, cheap = (offer(f"test/{usd}", usd, formats=wav) for usd in ("30", "15"))
-    row = provider("groq", f"{groq.url}/openai/v1", dear, cheap, key=["GOOD_KEY", "BAD_KEY"])
+    row = provider("my-groq", f"{groq.url}/openai/v1", dear, cheap, key=["GOOD_KEY", "BAD_KEY"])
     status, checks = tried(environ, row)
     assert status == 0
     assert [each["credential"] for each in checks] == ["GOOD_KEY", "BAD_KEY"]
     for each in checks:
-        assert (each["provider"], each["model"], each["ok"]) == ("groq", "test/15", True)
+        assert (each["provider"], each["model"], each["ok"]) == ("my-groq", "test/15", True)
         assert (each["bytes"], each["cost"]) == (len(spoken("wav")), "0.00009")
         assert isinstance(each["first_audio_ms"], int)
     sent = sorted(heard.headers["authorization"] for heard in groq.heard)

@@ -103,9 +103,10 @@ def test_how_much_an_offer_takes_is_always_a_number(limits: dict[str, Any], leng
 
 
 def test_an_offer_tells_what_it_can_do() -> None:
-    able = one(capabilities=frozenset({"speed", "voice_cloning"}), quality=0.7, data_policy="none")
+    able = one(capabilities=frozenset({"speed", "cloning"}), quality=0.7, data_policy="none")
     assert (able["supports_voice_cloning"], one()["supports_voice_cloning"]) == (True, False)
-    assert able["supported_parameters"] == ["speed", "voice_cloning"]
+    assert able["supported_parameters"] == ["response_format", "speed", "voice"]
+    assert able["capabilities"] == ["cloning", "speed"]
     assert (able["voices"], able["default_voice"], able["formats"]) == (["alloy"], "alloy", ["mp3"])
     assert (able["quality"], able["data_policy"], able["credentials"]) == (0.7, "none", 0)
     assert able["pricing"]["prompt"] == "0.000015"

@@ -11,9 +11,10 @@ from gateway.routing.preferences import Preferences, PriceCap
 from gateway.routing.taskfile import read_tasks
 from gateway.routing.tasks import Downgrade, Task, Wanted, resolve
 from gateway.settings import SettingsError, read_settings
-from providers import WIRES, Sampling, read_catalog
+from providers import Sampling
 from tests.doubles.offers import SPEECH, catalog, offer
 from tests.doubles.running import ROOT
+from tests.providers.shipped import shipped
 
 AMONG = catalog(offer("x", "a/one"), offer("x", "a/two"), offer("x", "a/odd:name"))
 TASKS = {
@@ -206,8 +207,7 @@ def test_a_task_may_name_aliases_and_other_tasks_wherever_they_stand(tmp_path: P
 
 def test_every_shipped_task_is_read_and_leads_down_to_the_embedded_voice() -> None:
     settings = read_settings({"GATEWAY_CONFIG": str(ROOT / "config")})
-    among = read_catalog(settings.catalog_files, {}, frozenset(WIRES))
-    tasks = read_tasks(settings.config / "tasks.toml", among, settings.aliases)
+    tasks = read_tasks(settings.config / "tasks.toml", shipped(), settings.aliases)
     named = "default narration conversation support game-character prototyping accessibility"
     assert set(tasks) == set(named.split())
     assert [each.name for each in tasks.values() if "local/espeak-ng" not in each.models] == []

@@ -1,4 +1,4 @@
-"""The catalogue: what is shipped loads, and what is wrong is told with file, line and row."""
+"""The catalogue: rows become values, and what is wrong is told with file, line and row."""
 
 from pathlib import Path
 
@@ -6,13 +6,8 @@ import pytest
 
 from providers import WIRES, Catalog, CatalogError, read_catalog
 
-SHIPPED = Path(__file__).parent.parent.parent / "config" / "providers.toml"
 SECRET = "sk-live-31415926535897932384626433832795"
 ELSEWHERE = {"local": "http://127.0.0.1:1/v1"}
-OPENAI_VOICES = (
-    *("alloy", "ash", "ballad", "coral", "echo", "fable", "nova", "onyx", "sage", "shimmer"),
-    *("verse", "marin", "cedar"),
-)
 GOOD = """\
 # line 1
 [voice_families]
@@ -49,6 +44,7 @@ voices = ["alloy", "nova"]
 formats = { mp3 = "mp3" }
 price = { per = "character", usd_per_million = "15", source = "s", as_of = "d" }
 """
+VOICES = 'voices = ["alloy"]'
 SAID = 'source = "s", as_of = "d"'
 TWO, SECOND = "provider 'two'", "provider 'two', offer 'a/second'"
 
@@ -76,14 +72,6 @@ def price(fields: str) -> str:
 def in_credits(each: str) -> str:
     terms = f'usd_per_million = "1", credits_per_character = "{each}", '
     return price('per = "character", ' + terms + SAID)
-
-
-def test_the_shipped_catalogue_loads_with_everything_remote_off() -> None:
-    catalog = read(SHIPPED)
-    assert "local/espeak-ng" in catalog.models
-    assert [name for name, row in catalog.providers.items() if not row.off] == ["local"]
-    for row in catalog.providers.values():
-        assert row.off is None or row.off.endswith("_KEY is not set")
 
 
 def test_the_good_catalogue_of_these_tests_is_good(tmp_path: Path) -> None:
@@ -117,6 +105,12 @@ def test_the_good_catalogue_of_these_tests_is_good(tmp_path: Path) -> None:
         (change(33, 'formats = { ogg = "ogg" }'), 33, f"{SECOND}: formats: "),
         (change(33, "formats = {}"), 33, f"{SECOND}: formats: "),
         (change(33, 'formats = { mp3 = "mp3" }', "sample_rate = 7"), 34, f"{SECOND}: sample_rate"),
+        (change(33, 'formats = { mp3 = "" }'), 33, f"{SECOND}: formats: "),
+        (change(32, ""), 29, f"{SECOND}: voices: neither it nor its provider names any"),
+        (change(32, VOICES, 'capabilities = ["dancing"]'), 33, f"{SECOND}: capabilities: "),
+        (change(32, VOICES, 'data_policy = "sold"'), 33, f"{SECOND}: data_policy: "),
+        (change(32, VOICES, "quality = 50"), 29, "quality needs quality_source"),
+        (change(32, VOICES, 'released = "soon"'), 33, f"{SECOND}: released: "),
         (price('per = "letter"'), 34, f"{SECOND}: per: "),
         (price('per = "free", colour = "red"'), 34, f"{SECOND}: colour: "),
         (price('per = "free", usd = "1"'), 34, "a price per free has no usd"),
@@ -260,6 +254,42 @@ def test_a_row_without_an_address_is_off_until_it_is_given_one(tmp_path: Path) -
     assert read(file, GATEWAY_PROVIDER_ONE_ADDRESS="http://x/v1").providers["one"].off is None
 
 
+@pytest.mark.parametrize(
+    ("environ", "address", "off"),
+    [
+        ({}, "", "TWO_REGION is not set"),
+        ({"TWO_REGION": " "}, "", "TWO_REGION is not set"),
+        ({"TWO_REGION": "eu-west-1"}, "https://eu-west-1.two.example/v1", None),
+        ({"TWO_REGION": "x", "TWO_ZONE": "b"}, "https://x.two.example/v1b", None),
+        ({"GATEWAY_PROVIDER_TWO_ADDRESS": "http://mine/v1"}, "http://mine/v1", None),
+    ],
+)
+def test_an_address_may_hold_variables(
+    tmp_path: Path, environ: dict[str, str], address: str, off: str | None
+) -> None:
+    text = GOOD.replace("https://two.example/v1/", "https://{TWO_REGION}.two.example/v1{TWO_ZONE:}")
+    row = read(written(tmp_path, text), TWO_KEY=SECRET, **environ).providers["two"]
+    assert (row.address, row.off) == (address, off)
+
+
+@pytest.mark.parametrize("region", ["evil.example/", "a@b", "a b", "a?b", "hunter2#", ".", "ü"])
+def test_a_variable_cannot_lead_an_address_elsewhere(tmp_path: Path, region: str) -> None:
+    file = written(tmp_path, GOOD.replace("https://two.example", "https://{REGION:eu}.two.example"))
+    with pytest.raises(CatalogError, match="address: it ") as caught:
+        read(file, REGION=region)
+    assert region not in str(caught.value).rpartition("address:")[2]
+
+
+def test_voices_may_stand_at_the_provider_and_an_offers_own_win(tmp_path: Path) -> None:
+    text = change(22, "[provider.voices]", 'Ann = "id-1"', 'Bob = "id-2"')
+    lines = text.splitlines()
+    lines.remove('voices = ["alloy", "nova"]')
+    catalog = read(written(tmp_path, "\n".join(lines)))
+    [second], [_, first] = catalog.models["a/second"], catalog.models["a/first"]
+    assert (second.default_voice, second.voice_id("Bob")) == ("Ann", "id-2")
+    assert (sorted(first.voices), first.voice_id("alloy")) == (["alloy"], "alloy")
+
+
 @pytest.mark.parametrize("name", ["one", "a-b.c_d"])
 def test_an_address_can_be_overridden_by_variable(tmp_path: Path, name: str) -> None:
     file = written(tmp_path, GOOD.replace('"one"', f'"{name}"'))
@@ -288,14 +318,6 @@ def test_a_provider_never_shows_its_secret(tmp_path: Path) -> None:
     catalog = read(written(tmp_path, GOOD), TWO_KEY=SECRET)
     assert [each.secret for each in catalog.providers["two"].credentials] == [SECRET]
     assert SECRET not in repr(catalog) + str(catalog.providers["two"])
-
-
-@pytest.mark.parametrize("voice", OPENAI_VOICES)
-def test_openais_voices_are_understood_by_every_shipped_offer(voice: str) -> None:
-    catalog = read(SHIPPED)
-    kin = {offer.name: catalog.kin(offer, voice) for os in catalog.models.values() for offer in os}
-    assert len(kin) > 4
-    assert [name for name, found in kin.items() if found is None] == []
 
 
 def test_an_offers_own_name_wins_over_its_family(tmp_path: Path) -> None:
