@@ -7,8 +7,6 @@ from providers import WIRES, Catalog, read_catalog
 CONFIG = Path(__file__).parent.parent.parent / "config"
 FILE = CONFIG / "providers.toml"
 ELSEWHERE = {"local": "http://127.0.0.1:1/v1"}
-WRITTEN_BESIDE = {"deepinfra", "fal", "replicate"}
-"""Wires that others write at the same time; once all are in, this goes."""
 OPENAI_VOICES = (
     *("alloy", "ash", "ballad", "coral", "echo", "fable", "nova", "onyx", "sage", "shimmer"),
     *("verse", "marin", "cedar"),
@@ -16,7 +14,7 @@ OPENAI_VOICES = (
 
 
 def shipped(**environ: str) -> Catalog:
-    return read_catalog([FILE], environ, frozenset(WIRES) | WRITTEN_BESIDE, ELSEWHERE)
+    return read_catalog([FILE], environ, frozenset(WIRES), ELSEWHERE)
 
 
 CATALOG = shipped()
