@@ -36,6 +36,7 @@ bench: $(VENV)/.tested
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.ledger
 	$(BIN)/python -m tests.bench.wires
+	$(BIN)/python -m tests.bench.lag
 
 torture: $(VENV)/.tested
 	@ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || { \

@@ -30,7 +30,7 @@ TELL = {
     "file is a page": ("not_audio", "maybe", None),
     "file too short": ("broken_off", "maybe", None),
     "file huge": ("not_audio", "maybe", None),
-    **dict.fromkeys(URLS.keys() - {"in the answer"}, ("not_audio", "maybe", None)),
+    **dict.fromkeys(sorted(URLS.keys() - {"in the answer"}), ("not_audio", "maybe", None)),
 }
 """What a text comes to, over the queue or not: the kind, what it may cost, how long to wait."""
 QUEUED = {

@@ -47,7 +47,9 @@ TELL = {
     NEVER: ("timeout", "maybe", None),
     "file too short": ("broken_off", "maybe", None),
     "file huge": ("not_audio", "maybe", None),
-    **dict.fromkeys(OUTPUTS.keys() - {"at once", "in a list"}, ("not_audio", "maybe", None)),
+    **dict.fromkeys(
+        sorted(OUTPUTS.keys() - {"at once", "in a list"}), ("not_audio", "maybe", None)
+    ),
 }
 """What a text comes to: the error's kind, what it may cost, how long to wait."""
 

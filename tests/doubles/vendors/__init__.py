@@ -6,6 +6,7 @@ that is one of the vendor's `errors` is answered with that error, any other with
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
@@ -54,6 +55,8 @@ class Fake:
         self.pause = pause
         """Seconds between the chunks of what it streams."""
         self.heard: list[Heard] = []
+        self.began = 0.0
+        """When it last began to stream audio, in monotonic seconds."""
         self.sent = 0
         """Chunks that it has streamed."""
         self.left = threading.Event()
@@ -124,6 +127,7 @@ class Fake:
         response.enable_chunked_encoding()
         try:
             await response.prepare(request)
+            self.began = time.monotonic()
             for piece in pieces:
                 await response.write(piece)
                 self.sent += 1
@@ -131,7 +135,6 @@ class Fake:
             await response.write_eof()
         except ConnectionResetError:
             self.left.set()
-            raise
         return response
 
 
