@@ -104,6 +104,8 @@ class Offer:
     retires: date | None = None
     """When its maker takes it away."""
     description: str = ""
+    first_audio_seconds: float = 0.0
+    """How long its first audio may take, where that is longer than others have."""
     hedge: bool = False
     """Whether another offer may be asked beside it when it is late."""
     voice_ids: Mapping[str, str] = field(default_factory=dict)
@@ -312,6 +314,7 @@ def _offer(provider: str, row: OfferRow, voices: Voices) -> Offer:
         released=row.released,
         retires=row.retires,
         description=row.description,
+        first_audio_seconds=row.first_audio_seconds,
         hedge=row.hedge,
         voice_ids=MappingProxyType(voices if isinstance(voices, dict) else {}),
         extra=MappingProxyType(row.extra),

@@ -78,10 +78,12 @@ class Client(AiohttpTransport):
             )
 
         super().__init__(verify=context, trust_env=False, client=session)
-        timeout = httpx.Timeout(connect=3, read=read_seconds, write=10, pool=2)
-        self.extensions = {"timeout": timeout.as_dict()}
         self.read_seconds = read_seconds
+        self._extensions = _extensions(read_seconds)
         self._last_words: set[asyncio.Task[None]] = set()
+
+    def extensions_for(self, patience: float) -> dict[str, object]:
+        return self._extensions if patience <= self.read_seconds else _extensions(patience)
 
     def last_word(self, word: Coroutine[None, None, None]) -> None:
         """Let a word to a provider go out though whoever says it is being closed.
@@ -100,6 +102,11 @@ class Client(AiohttpTransport):
             await super().aclose()
 
 
+def _extensions(read_seconds: float) -> dict[str, object]:
+    timeout = httpx.Timeout(connect=3, read=read_seconds, write=10, pool=2)
+    return {"timeout": timeout.as_dict()}
+
+
 async def _in_a_second(word: Coroutine[None, None, None]) -> None:
     with contextlib.suppress(ProviderError, TimeoutError):
         async with asyncio.timeout(LAST_WORD_SECONDS):
@@ -112,18 +119,20 @@ def open_client(*, connections: int = 1000, read_seconds: float = READ_SECONDS) 
 
 
 @contextlib.asynccontextmanager
-async def exchange(
+async def exchange(  # noqa: PLR0913  # whom, what, how, and for how long
     client: Client,
     url: str,
     *,
     headers: Mapping[str, str],
     body: object = None,
     method: str = "POST",
+    patience: float = 0.0,
 ) -> AsyncGenerator[httpx.Response]:
     """Send `body` and give the open 2xx answer; every other end is a ProviderError.
 
     body: bytes go out as they are (name their content type in `headers`), anything else as JSON,
         None not at all. Errors raised while the caller reads the answer are translated here too.
+    patience: seconds of silence to bear, where that is more than the client's own.
     """
     content = body if isinstance(body, bytes) or body is None else msgspec.json.encode(body)
     request = httpx.Request(
@@ -131,7 +140,7 @@ async def exchange(
         _url(url),
         content=content,
         headers={**_HEADERS, **headers},
-        extensions=client.extensions,
+        extensions=client.extensions_for(patience),
     )
     response: httpx.Response | None = None
     try:

@@ -13,15 +13,18 @@ FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.1, 1.0, 1.5
 Told = TypeVar("Told")
 
 
-async def finished(client: Client, ask: Callable[[], Awaitable[Told | None]]) -> Told:
+async def finished(
+    client: Client, ask: Callable[[], Awaitable[Told | None]], patience: float = 0.0
+) -> Told:
     """What `ask` tells once it tells anything; TimedOut after as long as a read may take.
 
     A provider that only says that it is still at work is silent.
+    patience: seconds, where it may take longer than that.
     """
     pause = FIRST_PAUSE
     try:
         with begun("its work"):
-            async with asyncio.timeout(client.read_seconds):
+            async with asyncio.timeout(max(client.read_seconds, patience)):
                 while True:
                     await asyncio.sleep(pause)
                     if (told := await ask()) is not None:

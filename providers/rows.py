@@ -74,6 +74,7 @@ class OfferRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     released: dt.date | None = None
     retires: dt.date | None = None
     description: str = ""
+    first_audio_seconds: Annotated[float, msgspec.Meta(ge=0, le=600)] = 0.0
     hedge: bool = False
     extra: dict[str, Any] = {}
 

@@ -21,7 +21,7 @@ from gateway.errors import GatewayError, OfferRefused
 from gateway.metering.operations import Extend
 from gateway.routing.standings import Ending
 from gateway.tracing import Step
-from providers import ProviderError, TimedOut
+from providers import Offer, ProviderError, TimedOut
 
 EARLY_SECONDS = 0.005
 """How much before its time a timeout may fire: uvloop's clock counts whole milliseconds."""
@@ -107,7 +107,7 @@ class Attempts:
 
     async def _run(self, attempt: Attempt) -> None:
         try:
-            await attempt.run(self._by())
+            await attempt.run(self._by(attempt.found.choice.offer))
         except ProviderError:
             self._failed = attempt
             raise
@@ -152,7 +152,7 @@ class Attempts:
             return None
         return found
 
-    def _by(self) -> float:
+    def _by(self, offer: Offer) -> float:
         """Until when this attempt must have audio: half of what is left, if another may follow."""
         now = time.monotonic()
         left = self._job.first_audio_by - now
@@ -160,7 +160,8 @@ class Attempts:
             left = self._job.ends_by - now
         elif self._course.has_more and len(self.made) < self._tools.deadlines.attempts:
             left /= 2
-        return now + min(self._tools.deadlines.attempt_seconds, left)
+        most = max(self._tools.deadlines.attempt_seconds, offer.first_audio_seconds)
+        return now + min(most, left)
 
     # Between attempts.
 

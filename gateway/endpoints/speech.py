@@ -105,7 +105,7 @@ def _planned(  # noqa: PLR0913, PLR0917  # all that a job is made of
         trace=trace,
         began=began,
         planned=time.monotonic(),
-        first_audio_by=began + _first_audio_seconds(gateway, wanted, task),
+        first_audio_by=began + _first_audio_seconds(gateway, wanted, task, plan),
         ends_by=began + deadlines.clip_seconds,
         is_downgraded=plan.downgraded is not None,
         claim=claim,
@@ -127,12 +127,14 @@ def _plan(
     return planned, planned.error
 
 
-def _first_audio_seconds(gateway: Gateway, wanted: body.Request, task: Task | None) -> float:
+def _first_audio_seconds(
+    gateway: Gateway, wanted: body.Request, task: Task | None, plan: Plan
+) -> float:
     if wanted.deadline_seconds is not None:
         return wanted.deadline_seconds
     if task is not None and task.deadline_ms is not None:
         return task.deadline_ms / 1000
-    return gateway.deadlines.first_audio_seconds
+    return max(gateway.deadlines.first_audio_seconds, plan.patience)
 
 
 def _with_downgrade(job: Job, cheaper: Plan | None) -> Job:

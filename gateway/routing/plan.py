@@ -50,6 +50,11 @@ class Plan:
     downgrade_at: int | None = None
     """How much of a budget, in thousandths, may be used before a cheaper plan takes its place."""
 
+    @property
+    def patience(self) -> float:
+        """Seconds that the slowest of its offers to begin may take."""
+        return max((each.offer.first_audio_seconds for each in self.choices), default=0.0)
+
     def without(self, choice: Choice, why: str) -> "Plan":
         """The plan once a budget has refused one of its choices."""
         left = tuple(each for each in self.choices if each is not choice)

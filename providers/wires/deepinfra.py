@@ -25,6 +25,7 @@ async def speak(
         f"{provider.address}/v1/inference/{quote(offer.upstream)}",
         body=_body(provider, offer, speech),
         headers=provider.headers(speech.traceparent),
+        patience=offer.first_audio_seconds,
     ) as response:
         answer = await read_json(response)
         encoded = answer.get("audio")

@@ -7,6 +7,7 @@ wants, its row's `extra` says (providers/templates.py).
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from functools import partial
 from urllib.parse import quote
 
 import httpx
@@ -28,20 +29,24 @@ async def speak(
         f"{provider.address}/{quote(offer.upstream)}",
         body=filled(provider, offer, speech),
         headers=provider.headers(speech.traceparent),
+        patience=offer.first_audio_seconds,
     ) as response:
         answer = await read_json(response)
-    hear = _queued if "response_url" in answer else _spoken
+    waiting = partial(_queued, patience=offer.first_audio_seconds)
+    hear = waiting if "response_url" in answer else _spoken
     async with aclosing(hear(client, provider, speech, answer, response)) as pieces:
         async for piece in pieces:
             yield piece
 
 
-async def _queued(
+async def _queued(  # noqa: PLR0913  # what was asked, what came, and for how long
     client: Client,
     provider: Provider,
     speech: Speech,
     place: Mapping[str, object],
     response: httpx.Response,
+    *,
+    patience: float,
 ) -> AsyncGenerator[bytes | Receipt]:
     headers = provider.headers(speech.traceparent)
     status, result, cancel = (
@@ -49,7 +54,8 @@ async def _queued(
     )
     with cancelled_unless_heard(client, "PUT", cancel, headers):
         yield Receipt(upstream_id=id_of(place.get("request_id")), limits=limits(response))
-        await finished(client, lambda: _is_completed(client, status, headers))
+        asked = partial(_is_completed, client, status, headers)
+        await finished(client, asked, patience)
         # What the app did not like about its input, too, is told only here.
         with begun("its result", Refused):
             async with exchange(client, result, method="GET", headers=headers) as given:

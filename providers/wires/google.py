@@ -21,6 +21,7 @@ async def speak(
         f"{provider.address}/v1/text:synthesize",
         body=_body(provider, offer, speech),
         headers=provider.headers(speech.traceparent),
+        patience=offer.first_audio_seconds,
     ) as response:
         answer = await read_json(response)
         if "audioContent" not in answer and (error := failure_inside(response, answer)):

@@ -27,6 +27,7 @@ async def speak(
         f"{provider.address}/models/{quote(offer.upstream)}",
         body=_body(provider, offer, speech),
         headers=provider.headers(speech.traceparent),
+        patience=offer.first_audio_seconds,
     ) as response:
         await check_content_type(response, speech.format)
         yield receipt(response, provider)

@@ -19,6 +19,7 @@ async def speak(
         f"{provider.address}/audio/speech",
         body=_body(provider, offer, speech),
         headers=provider.headers(speech.traceparent),
+        patience=offer.first_audio_seconds,
     ) as response:
         rate = await check_content_type(response, speech.format)
         yield replace(receipt(response, provider), sample_rate=rate)

@@ -6,6 +6,7 @@ row's `extra` says (providers/templates.py).
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -43,7 +44,8 @@ async def speak(
     with cancelled_unless_heard(client, "POST", f"{here}/cancel", headers):
         yield Receipt(upstream_id=name, limits=limits(response))
         if prediction.get("status") in AT_WORK:
-            prediction = await finished(client, lambda: _ended(client, here, headers))
+            asked = partial(_ended, client, here, headers)
+            prediction = await finished(client, asked, offer.first_audio_seconds)
         if prediction.get("status") == "succeeded":
             yield _bill(offer, prediction)
             url = _file(prediction.get("output"))

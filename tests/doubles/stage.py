@@ -1,10 +1,10 @@
 """A stage: attempts without a network or a ledger, at providers whose speech a test writes."""
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import replace
 from random import Random
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from gateway.audio.formats import Format, Sound
@@ -40,7 +40,7 @@ class Stage:
         text: str = "Hello",
         deadlines: Deadlines = Deadlines(),  # noqa: B008  # frozen
         credentials: int = 0,
-        capabilities: frozenset[str] = frozenset(),
+        offered: Mapping[str, Any] = MappingProxyType({}),
         **job: Any,  # noqa: ANN401
     ) -> None:
         names = names or ("first", "second")
@@ -56,9 +56,7 @@ class Stage:
         rows = {
             name: Provider(name, "w", "http://a", keys, keys[0] if keys else None) for name in names
         }
-        choices = tuple(
-            Choice(offer(name, capabilities=capabilities), "v", "pcm", len(text)) for name in names
-        )
+        choices = tuple(Choice(offer(name, **offered), "v", "pcm", len(text)) for name in names)
         now = time.monotonic()
         plain = {
             "plan": Plan(choices, (), "price"),

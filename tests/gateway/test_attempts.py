@@ -79,7 +79,9 @@ async def test_the_last_is_asked_again_where_that_may_help_soon(
 async def test_a_context_goes_only_to_who_can_use_it(capable: bool) -> None:  # noqa: FBT001  # a column
     before = (Turn("a", "Who is there?"),)
     able = frozenset({"context"} if capable else ())
-    stage = Stage(fine, capabilities=able, speech=Speech("Hello", "v", "pcm", context=before))
+    stage = Stage(
+        fine, offered={"capabilities": able}, speech=Speech("Hello", "v", "pcm", context=before)
+    )
     await stage.run()
     assert stage.contexts == [before if capable else ()]
 
@@ -202,6 +204,18 @@ async def test_an_attempt_has_half_of_the_time_while_another_may_follow() -> Non
     [first, second] = [each.result.latency_ms for each in stage.attempts.made]
     assert 190 <= first < 300
     assert 100 <= second < 210
+
+
+async def test_an_offer_that_is_slow_by_nature_has_the_time_that_it_needs() -> None:
+    async def slow(_: str) -> AsyncGenerator[bytes]:
+        await asyncio.sleep(0.3)
+        yield AUDIO
+
+    stage = Stage(
+        slow, "only", deadlines=Deadlines(attempt_seconds=0.1), offered={"first_audio_seconds": 2.0}
+    )
+    await stage.run()
+    assert stage.outcomes() == [("done", None)]
 
 
 async def test_a_clip_that_ends_inside_a_sample_is_broken_off() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -18,6 +19,7 @@ from tests.doubles.vendors.replicate import (
     NEVER,
     OUTPUTS,
     REPLICATE,
+    SLOW,
     UNWILLING,
 )
 from tests.vendors.conftest import sdk
@@ -202,3 +204,14 @@ def cancels(fake: Fake) -> list[Heard]:
 
 def polls(fake: Fake) -> list[Heard]:
     return [each for each in fake.heard if each.path == "/v1/predictions/p1"]
+
+
+async def test_an_offer_that_is_slow_by_nature_is_waited_for() -> None:
+    slow = replace(OFFER, first_audio_seconds=20.0)
+    with Fake(REPLICATE) as fake:
+        async with open_client(read_seconds=1.0) as hasty:
+            whom = provider("replicate", fake.url)
+            error = await failure(hasty, whom, OFFER, saying(SLOW, "wav"))
+            audio, _ = await heard(hasty, whom, slow, saying(SLOW, "wav"))
+    assert error.kind == "timeout"
+    assert audio == spoken("wav")

@@ -45,6 +45,8 @@ OUTPUTS: dict[str, object] = {
 ENDINGS = {"fails": "failed", "canceled": "canceled", "aborted": "aborted", "odd": "odd"}
 NEVER, DEAF, UNWILLING = "never", "never, and deaf", "never, and unwilling"
 """Texts whose predictions do not end; the last two are not cancelled, either."""
+SLOW, SLOW_POLLS = "slowly", 5
+"""A text that is still at work when it is asked after for the fifth time."""
 LIES = {"file too short": 100_000, "file huge": 10**12}
 """Text -> how long its file says that it is."""
 MADE = "2026-11-22T00:00:00Z"
@@ -80,7 +82,8 @@ class Predictions:
         if text.startswith("poll") and (refusal := self.fake.refused(text)):
             return refusal
         self.polls[name] += 1
-        if self.polls[name] == 1 or text in {NEVER, DEAF, UNWILLING}:
+        least = SLOW_POLLS if text == SLOW else 1
+        if self.polls[name] <= least or text in {NEVER, DEAF, UNWILLING}:
             return self.told(name, "processing")
         if text in ENDINGS:
             return self.told(name, ENDINGS[text])
