@@ -199,6 +199,7 @@ def receipt(response: httpx.Response, provider: Provider, *where: str) -> Receip
         billed_units=bill.units,
         billed_nano=bill.nano,
         billed_malformed=bill.malformed,
+        length_told="content-length" in response.headers,
         limits=limits(response),
     )
 

@@ -69,5 +69,7 @@ class Receipt:
     """The same in money, nano-USD."""
     billed_malformed: bool = False
     """Whether it said so in a way that cannot be read, which counts as not said."""
+    length_told: bool = False
+    """Whether the answer said beforehand how long its body is, so that it cannot end too early."""
     limits: tuple[tuple[str, str], ...] = ()
     """What it says of its rate limits: header names, in lower case, and values."""

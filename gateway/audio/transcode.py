@@ -25,12 +25,17 @@ def passes_untouched(source: Sound, target: Sound) -> bool:
 
 
 async def transcode(
-    chunks: AsyncIterator[bytes], source: Sound, target: Sound, executor: Executor
+    chunks: AsyncIterator[bytes],
+    source: Sound,
+    target: Sound,
+    executor: Executor,
+    *,
+    ragged: bool = False,
 ) -> AsyncGenerator[bytes, None]:
     """Give the audio in the wanted format as soon as any of it exists; close the source at the end.
 
     Takes the whole stream with its headers. Raises BrokenAudio where it cannot be decoded, and,
-    once all of it was given, where it ended inside a frame.
+    once all of it was given, where it ended inside a frame; ragged: which it may.
     """
     try:
         if passes_untouched(source, target):
@@ -47,7 +52,7 @@ async def transcode(
         is_whole = conversion.is_whole
         if converted := await _run(within, conversion.finish, b""):
             yield converted
-        if not is_whole:
+        if not (is_whole or ragged):
             raise BrokenAudio("it ended inside a frame")
     finally:
         if isinstance(chunks, AsyncGenerator):

@@ -140,7 +140,8 @@ class Attempt:
                 call.seconds = self._meter.seconds - before
         if is_silent:
             raise NotAudio("no sound in it")
-        if passes_untouched(heard.sound, self._delivery.sound) and not self._meter.complete:
+        untouched = passes_untouched(heard.sound, self._delivery.sound)
+        if untouched and not self._meter.complete and not heard.may_be_ragged:
             raise BrokenOff("it ended inside a frame")
         call.whole = True
 
@@ -176,7 +177,8 @@ class Attempt:
         target = self._delivery.sound
         if passes_untouched(heard.sound, target):
             return whole
-        return transcode(whole, heard.sound, target, self._tools.codecs)
+        ragged = heard.may_be_ragged
+        return transcode(whole, heard.sound, target, self._tools.codecs, ragged=ragged)
 
     def _speech(self, part: str) -> Speech:
         choice, speech = self.found.choice, self._job.speech

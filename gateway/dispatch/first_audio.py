@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
-from gateway.audio.formats import Sound
+from gateway.audio.formats import Format, Sound
 from gateway.audio.inspection import Finding, inspect
 from providers import NotAudio, Receipt
 
@@ -17,10 +17,20 @@ class Heard:
     upstream_id: str | None = None
     billed_units: int | None = None
     billed_nano: int | None = None
+    length_told: bool = False
+    """Whether the provider said beforehand how long its answer is; then it came whole."""
     billed_malformed: bool = False
     """The bill, as its Receipts told it; what a later one says replaces what an earlier one did."""
     limits: tuple[tuple[str, str], ...] = ()
     """What it said of its rate limits: header names and values."""
+
+    @property
+    def may_be_ragged(self) -> bool:
+        """Whether an end inside a frame is the provider's own, and no break.
+
+        It told the length of its answer beforehand, and the format tells none of its own.
+        """
+        return self.length_told and self.sound.format not in {Format.WAV, Format.FLAC}
 
 
 async def first_audio(
@@ -63,6 +73,7 @@ def _learn(receipt: Receipt, heard: Heard) -> None:
     if receipt.billed_nano is not None:
         heard.billed_nano = receipt.billed_nano
     heard.billed_malformed |= receipt.billed_malformed
+    heard.length_told |= receipt.length_told
     heard.limits = receipt.limits or heard.limits
     if receipt.sample_rate is not None:
         heard.sound = Sound(heard.sound.format, receipt.sample_rate)

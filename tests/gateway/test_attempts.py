@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 
 import pytest
 
@@ -17,6 +18,7 @@ from providers import (
     Overloaded,
     ProviderError,
     RateLimited,
+    Receipt,
     Speech,
     Turn,
     Unreachable,
@@ -404,3 +406,19 @@ async def test_one_that_has_just_recovered_is_asked_where_nobody_else_can_speak(
         stage.ended("second", Ending(first_audio_ms=100), now - seconds)
     await stage.run()
     assert stage.asked == ["first", "second"]
+
+
+@pytest.mark.parametrize(
+    ("told", "outcome"), [(True, ("done", None)), (False, ("failed", "broken_off"))]
+)
+async def test_an_answer_of_a_length_told_beforehand_may_end_anywhere(
+    *, told: bool, outcome: tuple[str, str | None]
+) -> None:
+    async def odd(_: str) -> AsyncGenerator[bytes | Receipt]:
+        yield Receipt(length_told=told)
+        yield AUDIO + b"\1"
+
+    stage = Stage(odd)  # type: ignore[arg-type]  # it gives receipts, too
+    with suppress(GatewayError):
+        await stage.run()
+    assert stage.outcomes() == [outcome]
