@@ -18,7 +18,7 @@ async def test_audio_comes_as_it_was_sent(
 ) -> None:
     audio, receipt = await ask(client, provider(upstream.address(behaviour)), saying("whole"))
     assert audio == clip("mp3")
-    assert receipt == Receipt(upstream_id="up-1")
+    assert receipt == Receipt(upstream_id="up-1", length_told=behaviour == "fine")
 
 
 async def test_only_what_was_asked_for_goes_out(client: Client, upstream: Upstream) -> None:
