@@ -52,7 +52,8 @@ class Attempt:
         self._parts = parts
         self._begun = 0
         """Parts whose audio has begun to go out."""
-        self._meter = Meter(delivery.sound)
+        # What goes out as it is, is measured once for both.
+        self._meter = Meter(delivery.sound) if delivery.encodes else delivery.meter
         self._pace = Pace()
         self._bytes = 0
         self._is_fair = True
@@ -222,7 +223,7 @@ class Attempt:
             first_audio_ms=self._first_audio_ms,
             http_status=self.error.status if self.error else answered,
             error_type=self.error.kind if self.error else None,
-            audio_ms=round(self._meter.seconds * 1000),
+            audio_ms=round(self._meter.seconds * 1000) if self.opened_at is not None else 0,
             upstream_id=self._calls[-1].heard.upstream_id if self._calls else None,
             billed_units=_billed_units(self._calls),
         )

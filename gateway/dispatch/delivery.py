@@ -33,7 +33,7 @@ class Delivery:
         self._tools = tools
         self._admitted_at = admitted_at
         self._held_at = held_at
-        self._meter = Meter(job.target)
+        self.meter = Meter(job.target)
         self._limits: list[asyncio.Timeout] = []
         self._encoder: Encoder | None = None
         self.sound = job.target
@@ -50,9 +50,14 @@ class Delivery:
         self.opened_at: float | None = None
 
     @property
+    def encodes(self) -> bool:
+        """Whether what is handed on is encoded here."""
+        return self._job.in_sentences
+
+    @property
     def seconds(self) -> float:
         """Seconds of audio that were handed over."""
-        return self._meter.seconds
+        return self.meter.seconds
 
     @property
     def first_audio_ms(self) -> int | None:
@@ -84,18 +89,19 @@ class Delivery:
                 self._encoder.drop_half()
 
     async def put(self, chunk: bytes) -> None:
+        """Hand a chunk on; what is not encoded here was measured by who gives it."""
         if self._encoder is not None:
             loop = asyncio.get_running_loop()
             chunk = await loop.run_in_executor(self._tools.codecs, self._encoder.feed, chunk)
+            self.meter.feed(chunk)
         if chunk:
-            self._meter.feed(chunk)
             await self._outlet.put(chunk, self._tools.deadlines.stall_seconds)
 
     async def finish(self) -> None:
         """All was said: what the encoder still holds goes out, too."""
         encoder, self._encoder = self._encoder, None
         if encoder is not None and (rest := encoder.finish()):
-            self._meter.feed(rest)
+            self.meter.feed(rest)
             await self._outlet.put(rest, self._tools.deadlines.stall_seconds)
 
     @contextmanager
