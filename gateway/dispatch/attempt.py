@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from gateway.audio.formats import BrokenAudio, Format, Sound
 from gateway.audio.length import Meter
@@ -210,9 +211,9 @@ class Attempt:
         is_free = self.error is not None and self.error.owed == "nothing"
         return 0 if is_free else self.cost.nano or 0
 
-    @property
+    @cached_property
     def result(self) -> AttemptResult:
-        """For the ledger."""
+        """For the ledger and the trace; asked for once it has ended."""
         outcome: Outcome = "failed" if self.error else "done" if self.whole else "abandoned"
         answered = 200 if self.opened_at is not None else None
         return AttemptResult(
@@ -224,9 +225,14 @@ class Attempt:
             http_status=self.error.status if self.error else answered,
             error_type=self.error.kind if self.error else None,
             audio_ms=round(self._meter.seconds * 1000) if self.opened_at is not None else 0,
-            upstream_id=self._calls[-1].heard.upstream_id if self._calls else None,
+            upstream_id=self.upstream_id,
             billed_units=_billed_units(self._calls),
         )
+
+    @property
+    def upstream_id(self) -> str | None:
+        """What the provider calls the last of its calls."""
+        return self._calls[-1].heard.upstream_id if self._calls else None
 
     @property
     def limits(self) -> tuple[tuple[str, str], ...]:

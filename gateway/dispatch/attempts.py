@@ -51,7 +51,7 @@ class Attempts:
     def upstream_id(self) -> str | None:
         """What the provider calls the request whose audio went out last, or that was made last."""
         given = [each for each in self.made if each.opened_at is not None] or self.made
-        return given[-1].result.upstream_id if given else None
+        return given[-1].upstream_id if given else None
 
     def steps(self) -> list[Step]:
         """What the trace tells of them."""
