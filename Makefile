@@ -2,19 +2,24 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test bench torture simulate seeds format check clean
+.PHONY: run engine test bench torture simulate seeds format check clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Test files that run at once: most tests wait for a gateway rather than work.
 AT_ONCE ?= 2
+# torch is pinned in config/constraints.txt; TORCH_INDEX names an index of builds for a device.
+TORCH := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 FRAME := pyproject.toml config/constraints.txt
 NODE := tests/clients/node
 VENDORS := .venv-vendors
 
 run: $(VENV)/.installed
 	$(BIN)/gateway serve
+
+# What `make run` needs besides to speak with CSM: GATEWAY_ENGINE_MODEL=tiny-random make run
+engine: $(VENV)/.engine
 
 test: check $(NODE)/node_modules/.installed $(VENDORS)/.installed
 	$(BIN)/coverage erase
@@ -69,10 +74,18 @@ $(VENV)/.installed: $(VENV)/bin/python $(FRAME)
 	@$(PIP) install -c config/constraints.txt -e '.[espeak]'
 	@touch $@
 
+# The CSM engine. moshi's pins clash with transformers 5, but its codec runs beside it.
+$(VENV)/.engine: $(VENV)/.installed
+	@echo "installing the CSM engine into $(VENV)"
+	@$(PIP) install $(TORCH) -c config/constraints.txt -e '.[engine]'
+	@$(PIP) install --no-deps moshi==0.2.13
+	@touch $@
+
 $(VENV)/.tested: $(VENV)/bin/python $(FRAME)
 	@echo "installing what the tests need into $(VENV)"
-	@$(PIP) install -c config/constraints.txt -e '.[test]'
-	@touch $@ $(VENV)/.installed
+	@$(PIP) install $(TORCH) -c config/constraints.txt -e '.[test]'
+	@$(PIP) install --no-deps moshi==0.2.13
+	@touch $@ $(VENV)/.installed $(VENV)/.engine
 
 # The vendors' SDKs show that our fakes of their servers are faithful; apart, for their pins clash.
 $(VENDORS)/.installed: tests/vendors/requirements.txt $(VENV)/bin/python

@@ -1,0 +1,52 @@
+"""The weights of a loaded model, each with its shape; the rows of a matrix are its outputs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class LayerWeights:
+    """One layer of a Stack. Queries and keys are in rotate-half order, as in transformers."""
+
+    attention_norm: Tensor
+    """[width]"""
+    qkv: Tensor
+    """[(heads + 2 * kv_heads) * head_size, width]: queries, keys, values"""
+    out: Tensor
+    """[width, heads * head_size]"""
+    ffn_norm: Tensor
+    """[width]"""
+    gate_up: Tensor
+    """[2 * ffn, width]: gate, up"""
+    down: Tensor
+    """[width, ffn]"""
+
+
+@dataclass(frozen=True, slots=True)
+class StackWeights:
+    """A transformer, and the norm after its last layer ([width])."""
+
+    layers: tuple[LayerWeights, ...]
+    norm: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A CSM model. Everything is on one device and of one type, the codec's always float32."""
+
+    text_table: Tensor
+    """[text_vocabulary, backbone.width]"""
+    audio_table: Tensor
+    """[codebooks * codes, backbone.width], shared by backbone and depth decoder"""
+    backbone: StackWeights
+    first_head: Tensor
+    """[codes, backbone.width]: logits of codebook 0"""
+    projector: Tensor
+    """[depth.width, backbone.width]"""
+    depth: StackWeights
+    heads: Tensor
+    """[codebooks - 1, depth.width, codes]: logits of codebook k are hidden @ heads[k - 1]"""
+    codec: Mapping[str, Tensor]
+    """Mimi, both halves, by the names of transformers' files without `codec_model.`"""
