@@ -121,6 +121,13 @@ def test_a_temperature_of_zero_takes_the_likeliest_beside_others_that_draw() -> 
         assert drawn[1] == logits[1].argmax()
 
 
+@pytest.mark.parametrize("temperature", [1e-3, 1e-12, 1e-40])
+def test_hardly_any_temperature_is_as_good_as_none(temperature: float) -> None:
+    logits = some_logits(4)
+    drawn = sample(logits, choice_of([Sampling(temperature=temperature)] * 4), 0, FAST_RANKS)
+    assert torch.equal(drawn, logits.argmax(-1))
+
+
 def test_logits_that_are_not_numbers_give_a_code_all_the_same() -> None:
     logits = torch.full((2, CODES), torch.nan)
     drawn = sample(logits, choice_of([Sampling(), Sampling(temperature=0)]), 0, FAST_RANKS)
