@@ -35,6 +35,7 @@ SETTINGS = [
     Sampling(temperature=1.0, top_k=0, min_p=0.1),
     Sampling(temperature=2.0, top_k=64, top_p=0.95, min_p=0.02),
     Sampling(temperature=0.5, top_k=150, top_p=0.01),
+    Sampling(temperature=1.0, top_k=30, top_p=0.0),
     Sampling(temperature=1.0, top_k=0),
 ]
 WORDS = [2845829992, 229870754, 2688735095, 2487721441, 2591771346]
