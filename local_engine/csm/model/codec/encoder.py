@@ -33,7 +33,7 @@ class MimiEncoder:
         # Seconds of import, for whoever does encode.
         from transformers import MimiConfig, MimiModel  # noqa: PLC0415
 
-        self._shape = shape
+        self._shape, self._device = shape, torch.device(device)
         # transformers before 5.18 knows no halves, builds both, and finds the tensors of both.
         config = MimiConfig.from_dict({**codec_config, "decoder_config": None})
         model = MimiModel(config)
@@ -43,7 +43,7 @@ class MimiEncoder:
     @torch.no_grad()
     def encode(self, samples: Tensor) -> Tensor:
         """Turn samples float32 [n], padded with silence to whole frames, into int64 [frames, K]."""
-        samples = whole_frames(samples, self._shape.frame_samples)
+        samples = whole_frames(samples.to(self._device), self._shape.frame_samples)
         if not len(samples):
             return torch.empty(0, self._shape.codebooks, dtype=torch.int64, device=samples.device)
         made = self._model.encode(

@@ -88,12 +88,12 @@ class MoshiEncoder:
     ) -> None:
         model = _model(shape, tensors, device)
         model.decoder, model.decoder_transformer = nn.Identity(), None
-        self._model, self._shape = model, shape
+        self._model, self._shape, self._device = model, shape, torch.device(device)
 
     @torch.no_grad()
     def encode(self, samples: Tensor) -> Tensor:
         """Turn samples float32 [n], padded with silence to whole frames, into int64 [frames, K]."""
-        samples = whole_frames(samples, self._shape.frame_samples)
+        samples = whole_frames(samples.to(self._device), self._shape.frame_samples)
         if not len(samples):
             return torch.empty(0, self._shape.codebooks, dtype=torch.int64, device=samples.device)
         with _eagerly():
