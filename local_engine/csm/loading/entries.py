@@ -66,9 +66,12 @@ class Unread(Mapping[str, Tensor]):
 
     def __getitem__(self, name: str) -> Tensor:
         tensor = self._entries[name].read().to(self._device, self._type(name))
-        self._done = min(self._total, self._done + self._bytes(name))
+        self._done += self._bytes(name)
         self._progress("weights", self._done, self._total)
         return tensor
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries  # Mapping's own would read the tensor
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pytest
@@ -27,9 +27,9 @@ def model() -> Model:
 
 
 def test_it_loads_at_once(model: Model) -> None:
-    begun = perf_counter()
+    begun = process_time()
     load(SETTINGS, _quiet)
-    assert perf_counter() - begun < 0.3
+    assert process_time() - begun < 0.3
     assert model.folder is None
 
 
