@@ -75,7 +75,13 @@ def _weights(
 ) -> Weights:
     account({name: entry.shape for name, entry in checkpoint.entries.items()}, checkpoint.shape)
     needed = {n: entry for n, entry in checkpoint.entries.items() if not is_spare(n)}
-    return join(Unread(needed, device, dtype, progress), checkpoint.shape)
+    unread = Unread(needed, device, dtype, progress)
+    try:
+        return join(unread, checkpoint.shape)
+    except torch.OutOfMemoryError:
+        gibibytes = unread.bytes / 2**30
+        message = f"{device} has no room for the model's weights, which take {gibibytes:.1f} GiB"
+        raise LoadError(message) from None
 
 
 def _folder(source: str, revision: str | None, progress: Progress) -> Path:
