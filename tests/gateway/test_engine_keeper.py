@@ -14,8 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.engine import EngineKeeper
-from gateway.settings import EmbeddedVoice
+from gateway.engine import Engine, EngineKeeper
 from tests.conftest import NewDatabase
 from tests.doubles.books import is_running, settled, until
 from tests.doubles.catalogue import STEADY, provider
@@ -150,7 +149,8 @@ def test_an_engine_that_stands_still_is_spoken_for(home: Running) -> None:
 async def kept(manner: str) -> AsyncIterator[EngineKeeper]:
     """A keeper of an engine that is full or stuck, looked after many times a second."""
     program = (sys.executable, str(ROOT / "tests/doubles/engine.py"), manner)
-    keeper = EngineKeeper(EmbeddedVoice(), program=program, check_seconds=0.05)
+    engine = Engine("the double", "local", ("--model", "none"))
+    keeper = EngineKeeper(engine, program=program, check_seconds=0.05)
     keeper.start()
     try:
         yield keeper
@@ -212,11 +212,10 @@ def test_nothing_is_left_of_the_engine_when_the_gateway_ends(
 FORKING = """
 import asyncio, os, time
 import uvloop
-from gateway.engine import EngineKeeper
-from gateway.settings import EmbeddedVoice
+from gateway.engine import Engine, EngineKeeper
 
 async def main():
-    keeper = EngineKeeper(EmbeddedVoice())
+    keeper = EngineKeeper(Engine("the embedded voice", "local", ("--model", "espeak-ng")))
     keeper.start()
     print("ready" if await keeper.ready() else "not ready", flush=True)
     await keeper.stop()
