@@ -151,6 +151,7 @@ class EngineKeeper:
                 await self._until_dead(self._process)
             finally:
                 loading.cancel()
+            await self._end()
             if time.monotonic() - started > STEADY_SECONDS:
                 pause = FIRST_PAUSE
             self._is_now(loading=True)
@@ -188,7 +189,7 @@ class EngineKeeper:
             log.warning("%s is ready after %.1f s", name, time.monotonic() - started)
 
     async def _until_dead(self, process: "subprocess.Popen[bytes]") -> None:
-        """Return when the process has ended, by itself or because it no longer answered."""
+        """Return when the process has ended, or no longer answers."""
         misses = 0
         while misses < MOST_MISSES:
             if await _has_ended(process, self.check_seconds):
@@ -196,7 +197,6 @@ class EngineKeeper:
             # Not "ready": with a full queue it is busy, not dead.
             misses = 0 if await self._answers("/health/live") else misses + 1
         log.warning("%s does not answer and is ended", self.engine.name)
-        await self._end()
 
     async def _answers(self, path: str) -> bool:
         """Whether the engine says yes at `path`: one line of HTTP, no client needed."""
@@ -212,10 +212,12 @@ class EngineKeeper:
 
     async def _end(self) -> None:
         process = self._process
-        if process is None or process.poll() is not None:
+        if process is None:
             return
         if process.stdin is not None:
             process.stdin.close()
+        if process.poll() is not None:
+            return
         process.terminate()
         if not await _has_ended(process, END_SECONDS):
             process.kill()
