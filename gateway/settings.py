@@ -78,7 +78,7 @@ class Engine:
     waiting: Annotated[int, Meta(ge=0)] = 0
     """Requests that may wait for a slot; 0: as the engine has it."""
     voices: str = ""
-    """A folder of voices beside the shipped ones."""
+    """A voices.toml of named prompts."""
     config: str = ""
     """The engine's own file, for all else that it can be told."""
     ready_seconds: Seconds = 600.0

@@ -16,7 +16,7 @@ import pytest
 
 from gateway.engine import Engine, EngineKeeper
 from tests.conftest import NewDatabase
-from tests.doubles.books import is_running, settled, until
+from tests.doubles.books import children, is_running, settled, until
 from tests.doubles.catalogue import STEADY, provider
 from tests.doubles.running import ROOT, Running, running
 from tests.doubles.sound import read
@@ -63,16 +63,6 @@ def speaks_itself(gateway: Running) -> bool:
     response = speak(gateway)
     assert response.status_code == 200, response.text
     return response.headers["x-provider"] == "local"
-
-
-def children(pid: int) -> list[int]:
-    """Living children; every thread has a list of its own."""
-    tasks = Path(f"/proc/{pid}/task")
-    try:
-        told = " ".join((task / "children").read_text() for task in tasks.iterdir())
-    except FileNotFoundError:
-        return []
-    return [child for child in map(int, told.split()) if is_running(child)]
 
 
 def engine(gateway: Running) -> int:

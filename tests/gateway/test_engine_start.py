@@ -44,9 +44,9 @@ def test_the_engine_is_told_what_to_load_and_what_else_the_operator_says() -> No
     assert plain.words == ("--model", f"{CSM}=tiny-random")
     assert (plain.name, plain.provider, plain.is_slow) == ("the CSM engine", "local-csm", True)
     said = {"MODEL": "/models/csm", "DEVICE": "cuda:1", "SLOTS": "64", "WAITING": "9"}
-    said |= {"VOICES": "/voices", "CONFIG": "/e.toml", "READY_SECONDS": "5", "PROVIDER": "own"}
+    said |= {"VOICES": "/v.toml", "CONFIG": "/e.toml", "READY_SECONDS": "5", "PROVIDER": "own"}
     [_, full] = engines(told(**{f"GATEWAY_ENGINE_{name}": each for name, each in said.items()}))
-    options = "--device cuda:1 --slots 64 --waiting 9 --voices /voices --config /e.toml"
+    options = "--device cuda:1 --slots 64 --waiting 9 --voices /v.toml --config /e.toml"
     assert full.words == ("--model", f"{CSM}=/models/csm", *options.split())
     assert (full.provider, full.ready_seconds) == ("own", 5)
 
