@@ -107,6 +107,14 @@ def test_the_engine_hears_what_was_said_before(
     assert settled(client, answer.headers["x-generation-id"])["cost"] == "0"
 
 
+def test_a_speed_that_the_engine_does_not_know_is_not_sent(
+    client: httpx.Client, upstream: Upstream, text: str
+) -> None:
+    assert speak(client, text, speed=1.5, top_p=0.9).status_code == 200
+    said = heard(upstream, text).body
+    assert ("speed" in said, said["top_p"]) == (False, 0.9)
+
+
 def test_a_server_of_the_same_wire_that_knows_no_context_is_sent_none(
     client: httpx.Client, upstream: Upstream, text: str
 ) -> None:
