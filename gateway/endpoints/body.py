@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.access.allowed import Allowed
-from gateway.endpoints.context import read_context
+from gateway.endpoints.context import read_context, recalled
 from gateway.endpoints.decoding import decode, wrong
 from gateway.endpoints.preferring import policy, preferences
 from gateway.endpoints.shapes import (
@@ -19,6 +20,7 @@ from gateway.endpoints.shapes import (
     SpeechBody,
     VoiceId,
 )
+from gateway.kept.clips import Clips
 from gateway.metering.spoken import can_be_spoken
 from gateway.routing.planning import Asked
 from gateway.routing.policies import POLICIES, Policy
@@ -72,11 +74,18 @@ class Request:
     deadline_seconds: float | None
     user: str | None
     session_id: str | None
+    named: tuple[str | None, ...] = ()
+    """Which earlier generation each turn of the context names."""
 
     def asked(self, allowed: Allowed) -> Asked:
         """What is to be planned, for a key that may use no more than is allowed."""
         preferences = replace(self.preferences, allowed=allowed)
         return Asked(self.names, self.speech, preferences, self.policy)
+
+    async def recalled(self, key_hash: str, reading: AsyncEngine, kept: Clips) -> "Request":
+        """The same, with what is known of the generations that its context names."""
+        turns = await recalled(self.speech.context, self.named, key_hash, reading, kept)
+        return replace(self, speech=replace(self.speech, context=turns))
 
 
 def read_body(
@@ -129,6 +138,7 @@ def read_body(
         deadline_seconds=body.deadline_ms / 1000 if body.deadline_ms else None,
         user=body.user,
         session_id=body.session_id,
+        named=tuple(turn.generation_id for turn in body.context or ()),
     )
 
 
