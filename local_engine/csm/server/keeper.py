@@ -75,6 +75,9 @@ class Keeper:
             await asyncio.wait((self._task,), timeout=_END_SECONDS)
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        if self._process is not None and self._process.poll() is None:  # its end was cancelled, too
+            self._process.kill()
+            await _has_ended(self._process, _KILL_SECONDS)
 
     async def _keep(self) -> None:
         pause = _FIRST_PAUSE
@@ -113,6 +116,8 @@ class Keeper:
             await self._listen(reader)
         finally:
             was_ready = self.client.ready is not None
+            if was_ready:
+                self.loading = Loading("restarting")
             self.client.lose()
             self.progress.stopped(self.model.name)
             writer.close()

@@ -130,7 +130,7 @@ class Engine:
     def step(self) -> None:
         begun = time.perf_counter()
         for number in [n for n, clip in self.clips.items() if clip.asked("mute")]:
-            self.end(number, "stop")
+            self.end(number, "deadline" if self.clips[number].submit.deadline_seconds else "stop")
         rows = [n for n, clip in self.clips.items() if not self.pauses(clip)]
         spoken = []
         for number in rows:
@@ -179,7 +179,7 @@ class Engine:
 def note(what: object) -> None:
     """Write down an order; the sound of a context only by its length."""
     if file := os.environ.get("FAKE_NOTES"):
-        told = what if isinstance(what, dict) else msgspec.to_builtins(what)
+        told = what if isinstance(what, dict) else msgspec.to_builtins(what, builtin_types=(bytes,))
         for turn in told.get("context", ()):
             turn["audio"] = None if turn["audio"] is None else len(turn["audio"])
         with Path(file).open("a") as notes:
