@@ -51,9 +51,14 @@ def _speaker(given: dict[str, object], program: tuple[str, ...]) -> Speaker:
     file = given.pop("config", None)
     if not named and file is None:
         named = [_ESPEAK]
-    if _ESPEAK in named:
-        return _espeak(given, alone=named == [_ESPEAK] and file is None)
-    return _csm(named, file if isinstance(file, Path) else None, given, program)
+    try:
+        if _ESPEAK in named:
+            return _espeak(given, alone=named == [_ESPEAK] and file is None)
+        return _csm(named, file if isinstance(file, Path) else None, given, program)
+    except ModuleNotFoundError as error:
+        extra = "espeak" if _ESPEAK in named else "engine"
+        told = f"{error.name} is not installed; voxroute[{extra}] brings it"
+        raise StartError(told) from error
 
 
 def _espeak(given: Given, *, alone: bool) -> Speaker:

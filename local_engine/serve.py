@@ -17,6 +17,8 @@ from litestar import Litestar
 from local_engine.errors import StartError
 
 _STDIN = 0
+_CONNECTIONS = 4096
+"""Open at once; granian's own 128 would make the next listeners wait unanswered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ async def _serve_until(
         port=listening.port,
         interface=Interfaces.ASGINL,
         websockets=False,
+        backlog=1024,
+        backpressure=_CONNECTIONS,
         log_enabled=False,
     )
     serving = asyncio.create_task(server.serve())

@@ -7,11 +7,11 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from local_engine.csm.messages import Loading, Ready
 
-_TENTHS = 10
+_QUARTER = 25
 
 
 class StartProgress:
-    """Tells each stage once, and each tenth of a long one; a bar is redrawn as it goes."""
+    """Tells each stage, and each quarter of a long one; a bar is redrawn as it goes."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
@@ -23,10 +23,11 @@ class StartProgress:
         if self._bars is not None:
             self._draw(self._bars, model, loading)
             return
-        tenth = loading.done * _TENTHS // loading.total if loading.total else 0
-        if self._told.get(model) != (loading.stage, tenth):
-            self._told[model] = (loading.stage, tenth)
-            share = f" {tenth * _TENTHS} %" if loading.total else ""
+        percent = loading.done * 100 // loading.total if loading.total else 0
+        told = (loading.stage, percent // _QUARTER)
+        if self._told.get(model) != told:
+            self._told[model] = told
+            share = f" {percent} %" if loading.total else ""
             self._say(f"{model}: {loading.stage}{share}")
 
     def ready(self, model: str, ready: Ready) -> None:

@@ -1,5 +1,7 @@
 """Which models the command line and its file name, and what they say of a wrong one."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,17 @@ def test_a_wrong_command_line_is_told_plainly(line: str, told: str) -> None:
     with pytest.raises(SystemExit) as ended:
         main(line.split())
     assert told in str(ended.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "module", "extra"),
+    [("tiny-random", "prometheus_client", "engine"), ("espeak-ng", "espeakng_loader", "espeak")],
+)
+def test_what_is_not_installed_is_told_with_its_extra(model: str, module: str, extra: str) -> None:
+    without = f"import sys; sys.modules[{module!r}] = None; from local_engine.__main__ import main;"
+    command = [sys.executable, "-c", f"{without} main(['--model', {model!r}])"]
+    ended = subprocess.run(command, capture_output=True, check=False, text=True)
+    assert ended.stderr == f"local_engine: {module} is not installed; voxroute[{extra}] brings it\n"
 
 
 def test_help_has_examples_for_both_voices(capsys: pytest.CaptureFixture[str]) -> None:

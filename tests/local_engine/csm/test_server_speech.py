@@ -1,11 +1,13 @@
 """Speech over CSM's server: streams, formats, contexts, listeners that are slow or leave."""
 
+import asyncio
 import base64
 import io
 import time
 import wave
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 
 import httpx
 import pytest
@@ -70,6 +72,26 @@ def test_ten_at_once_each_get_their_own(server: Served) -> None:
         answers = list(threads.map(lambda t: server.speak(t, response_format="pcm"), texts))
     assert [len(each.content) // len(TONE) for each in answers] == [10 + n for n in range(10)]
     assert len({each.headers["x-utterance-id"] for each in answers}) == 10
+
+
+async def test_hundreds_listen_at_once(server: Served) -> None:
+    """More than the HTTP server would take by itself."""
+    address, unlimited = server.http.base_url, httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(base_url=address, limits=unlimited, timeout=30) as client:
+        body = speech(f"{ENDLESS} pace=0.1")
+        async with AsyncExitStack() as stack:
+            kept = []  # to drop one closes its answer
+
+            async def listen() -> bytes:
+                asked = client.stream("POST", "/v1/audio/speech", json=body)
+                answer = await stack.enter_async_context(asked)
+                kept.append(answer.aiter_raw())
+                return await anext(kept[-1])
+
+            firsts = await asyncio.gather(*(listen() for _ in range(200)))
+            assert all(len(first) >= len(TONE) for first in firsts)
+            [model] = (await client.get("/health/ready")).json()["models"]
+    assert model["running"] + model["paused"] == 200
 
 
 def test_a_client_that_leaves_cancels_its_clip(server: Served) -> None:
