@@ -1,15 +1,17 @@
 """The life of an engine process: load, prove that it speaks, serve, end."""
 
+import argparse
 import gc
 import logging
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import msgspec
 
-from local_engine.csm import loop
+from local_engine.csm import loop, watermark
 from local_engine.csm.engine import Engine, Parts
 from local_engine.csm.link import Link, LinkClosed, decode_orders
 from local_engine.csm.messages import Failed, Loading, Orders
@@ -25,6 +27,18 @@ CANNOT_START = 78
 Progress = Callable[[str, int, int], None]
 """What is being done, how far that is, and how far it goes (0: not known)."""
 Build = Callable[[EngineSettings, Progress], Parts]
+
+
+def run(arguments: Sequence[str], build: Build) -> int:
+    """Read the command line of an engine process, and live; gives the exit status."""
+    parser = argparse.ArgumentParser(prog="local_engine.csm.process")
+    parser.add_argument("--fd", type=int, required=True, help="of a socket to the server")
+    parser.add_argument("--settings", required=True, help="EngineSettings as JSON")
+    asked = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    settings = msgspec.json.decode(asked.settings, type=EngineSettings)
+    with socket.socket(fileno=asked.fd) as connection:
+        return live(connection, settings, build)
 
 
 def live(connection: socket.socket, settings: EngineSettings, build: Build) -> int:
@@ -51,7 +65,8 @@ def _start(link: Link[Orders], settings: EngineSettings, build: Build) -> Parts:
     def progress(stage: str, done: int, total: int) -> None:
         link.send(Loading(stage, done, total))
 
-    parts = build(settings, progress)
+    new_watermarker = watermark.find(settings.watermark)
+    parts = replace(build(settings, progress), new_watermarker=new_watermarker)
     progress("self-test", 0, 0)
     self_test(parts, settings)
     # What is loaded stays; later collections need not look at it.

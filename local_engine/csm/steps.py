@@ -141,7 +141,9 @@ class Steps:
             return "lost"
         self.frames += 1
         clip.utterance.made += 1
-        self._clips.telling.speak(clip.submit.number, pcm)
+        if len(pcm):
+            clip.utterance.told += 1
+            self._clips.telling.speak(clip.submit.number, pcm)
         if clip.utterance.made == clip.utterance.most:
             return clip.cap(self._runner.longest).finish
         return finish

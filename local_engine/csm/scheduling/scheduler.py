@@ -90,7 +90,7 @@ class Scheduler:
         """Its listener has taken so many frames in all."""
         utterance = self.living.get(number)
         if utterance:
-            utterance.taken = max(utterance.taken, min(frames, utterance.made))
+            utterance.taken = max(utterance.taken, min(frames, utterance.told))
 
     def due(self, now: float) -> list[Utterance]:
         """Those whose deadline has passed."""

@@ -39,8 +39,10 @@ class Utterance:
     launched: int = 0
     """Frames asked for, made or not."""
     made: int = 0
+    told: int = 0
+    """Frames made that its listener could hear: fewer, while a watermarker holds sound back."""
     taken: int = 0
-    """Frames that its listener has taken."""
+    """Of the told: how many its listener has taken."""
     paused: bool = False
     served: int = 0
     """The step that it was last in."""
@@ -54,7 +56,7 @@ class Utterance:
     @property
     def lead(self) -> int:
         """Frames ahead of its listener, those in the making included."""
-        return self.launched - self.taken
+        return self.launched - self.made + self.told - self.taken
 
     @property
     def in_line(self) -> bool:

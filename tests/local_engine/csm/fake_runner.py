@@ -84,10 +84,9 @@ class FakeRunner:
         self.scripts: dict[int, Script] = {}
         self.memory_rows = slots
         self.memory_positions = 1 << 30
-        self.fatal = False
-        self.prefilled: list[list[Prefill]] = []
-        """Calls of prefill since the last launch."""
+        self.always: Script | None = None
         self.most_prefilled = 0
+        """Positions of one call."""
         self.launches: list[tuple[int, ...]] = []
 
     @property
@@ -103,11 +102,10 @@ class FakeRunner:
         return self._depth
 
     def prefill(self, stretches: Sequence[Prefill]) -> None:
-        if sum(len(stretch.prompt) for stretch in stretches) > self.memory_positions:
+        positions = sum(len(stretch.prompt) for stretch in stretches)
+        if positions > self.memory_positions:
             raise OutOfMemory
-        self.prefilled.append(list(stretches))
-        total = sum(len(one.prompt) for call in self.prefilled for one in call)
-        self.most_prefilled = max(self.most_prefilled, total)
+        self.most_prefilled = max(self.most_prefilled, positions)
         for stretch in stretches:
             slot = self._slots[stretch.slot]
             assert not slot.flying, "a slot was given away while a step held it"
@@ -127,7 +125,6 @@ class FakeRunner:
         if len(slots) > self.memory_rows:
             raise OutOfMemory
         self.launches.append(tuple(slots))
-        self.prefilled.clear()
         made = [self._frame(self._slots[slot]) for slot in slots]
         codes, stopped, pcm = zip(*made, strict=True)
         self._flying.append(
@@ -158,8 +155,8 @@ class FakeRunner:
 
     def _frame(self, slot: Slot) -> tuple[NDArray[np.int32], bool, NDArray[np.int16]]:
         assert slot.sampling is not None, "it has not begun"
-        script = self.scripts.get(slot.sampling.seed, Script())
-        if self.fatal or slot.frames == script.fatal:
+        script = self.always or self.scripts.get(slot.sampling.seed, Script())
+        if slot.frames == script.fatal:
             raise RuntimeError("the device is gone")
         slot.flying += 1
         slot.stopped = slot.stopped or slot.frames == script.stop

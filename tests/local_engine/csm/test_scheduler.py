@@ -41,11 +41,16 @@ def speaking(planner: Scheduler, *who: int, most: int = 50) -> list[Utterance]:
     return everybody
 
 
+def made(utterance: Utterance) -> None:
+    utterance.made += 1
+    utterance.told += 1
+
+
 def step(planner: Scheduler) -> list[int]:
     rows = planner.rows()
     planner.launched(rows)
     for utterance in planner.collected():
-        utterance.made += 1
+        made(utterance)
     return numbers(rows)
 
 
@@ -284,7 +289,7 @@ def launch_and_collect(planner: Scheduler, depth: int) -> None:
     if planner.in_flight and (not rows or planner.in_flight >= depth):
         for utterance in planner.collected():
             if utterance.stage is not Stage.ENDED:
-                utterance.made += 1
+                made(utterance)
                 planner.take(utterance.number, utterance.made)
                 if utterance.made == utterance.most:
                     planner.end(utterance, 0.0)

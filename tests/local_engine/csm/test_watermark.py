@@ -22,6 +22,14 @@ class Inverting:
         return self._held
 
 
+class Holding(Inverting):
+    """Gives nothing before the end."""
+
+    def push(self, samples: Pcm) -> Pcm:
+        self._held = np.concatenate([self._held, -samples])
+        return self._held[:0]
+
+
 class Breaking(Inverting):
     def push(self, samples: Pcm) -> Pcm:
         if len(self._held):
@@ -57,6 +65,14 @@ def test_every_sample_goes_through_it_and_none_is_lost() -> None:
     assert np.array_equal(np.frombuffer(stage.heard[1], np.int16), -bare())
     assert stage.ended[1].finish == "stop"
     assert stage.ended[1].frames == 5
+
+
+def test_one_that_holds_all_back_does_not_make_its_clip_wait() -> None:
+    stage = Stage(new_watermarker=Holding, lead_seconds=0.2)
+    stage.order(submit(1, "stop=5"))
+    stage.play()
+    assert np.array_equal(np.frombuffer(stage.heard[1], np.int16), -bare())
+    assert all(spoken.samples for report in stage.reports for spoken in report.spoken)
 
 
 def test_each_clip_has_its_own() -> None:
