@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -96,12 +96,14 @@ class Server:
 
 
 @contextmanager
-def serving(source: str = "", **settings: object) -> Iterator[Server]:
+def serving(
+    source: str = "", program: Sequence[str] = (str(HERE / "fake_engine.py"),), **settings: object
+) -> Iterator[Server]:
     ours, theirs = socket.socketpair()
     asked = EngineSettings(name="fake", source=source, **settings)
     arguments = ["--fd", str(theirs.fileno()), "--settings", msgspec.json.encode(asked).decode()]
     process = subprocess.Popen(
-        [sys.executable, str(HERE / "fake_engine.py"), *arguments],
+        [sys.executable, *program, *arguments],
         pass_fds=[theirs.fileno()],
         env=os.environ | {"PYTHONPATH": str(HERE.parents[2])},
         stderr=subprocess.PIPE,
