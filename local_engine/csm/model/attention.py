@@ -1,0 +1,71 @@
+"""Attention with grouped queries: the torch reference over slots; prefill and depth share it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from local_engine.csm.model.rope import RopeTable, rotate
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """Keys and values of one layer, each [slots + 1, kv_heads, positions, head_size]."""
+
+    k: Tensor
+    v: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where tokens stand, each int64 [tokens]: in which slot, at which position."""
+
+    slots: Tensor
+    positions: Tensor
+
+
+def store(qkv: Tensor, rope: RopeTable, cache: Cache, places: Places) -> Tensor:
+    """Turn queries and keys to their positions and write keys and values into the slots.
+
+    qkv is [tokens, (heads + 2 * kv_heads) * head_size]; gives q [tokens, heads, head_size].
+    """
+    cos, sin = rope.cos[places.positions], rope.sin[places.positions]
+    q, k, v = split_heads(qkv, cache)
+    cache.k[places.slots, :, places.positions] = rotate(k, cos, sin)
+    cache.v[places.slots, :, places.positions] = v
+    return rotate(q, cos, sin)
+
+
+def attend_slots(q: Tensor, cache: Cache, places: Places, reach: int) -> Tensor:
+    """Each token attends to its slot up to its own position, which lies below `reach`.
+
+    q is [tokens, heads, head_size], the result [tokens, heads * head_size]. Every token sees at
+    least itself, so that no row can become NaN.
+    """
+    k, v = cache.k[places.slots, :, :reach], cache.v[places.slots, :, :reach]
+    seen = torch.arange(reach, device=q.device) <= places.positions[:, None]
+    return attend(q[:, None], k, v, seen[:, None])[:, 0]
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None) -> Tensor:
+    """Grouped queries: q [rows, steps, heads, head_size] on k, v [rows, kv_heads, ...].
+
+    `seen` is bool [rows or 1, steps, positions]. The queries of a group are laid side by side as
+    further steps of their one key head, so that no key is copied.
+    Gives [rows, steps, heads * head_size].
+    """
+    rows, steps, heads, size = q.shape
+    group = heads // k.shape[1]
+    beside = q.transpose(1, 2).reshape(rows, k.shape[1], group * steps, size)
+    mask = None if seen is None else seen.repeat(1, group, 1)[:, None]
+    found = functional.scaled_dot_product_attention(beside, k, v, attn_mask=mask)
+    return found.reshape(rows, heads, steps, size).transpose(1, 2).flatten(2)
+
+
+def split_heads(qkv: Tensor, cache: Cache) -> tuple[Tensor, Tensor, Tensor]:
+    """[..., (heads + 2 * kv_heads) * head_size] as three of [..., heads of its own, head_size]."""
+    kv_heads, size = cache.k.shape[1], cache.k.shape[3]
+    apart = qkv.view(*qkv.shape[:-1], -1, size)
+    q, k, v = apart.tensor_split((-2 * kv_heads, -kv_heads), dim=-2)
+    return q, k, v

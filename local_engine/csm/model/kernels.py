@@ -1,0 +1,26 @@
+"""The seam for kernels: what a device may do better than torch, each with its torch reference."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from local_engine.csm.model import attention, layers, sampler
+from local_engine.csm.model.attention import Cache, Places
+from local_engine.csm.model.rope import RopeTable
+from local_engine.csm.model.sampler import Choice
+
+
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """Replace a field to replace the computation; the default's docstring is the contract."""
+
+    norm: Callable[[Tensor, Tensor, float], Tensor] = layers.rms_norm
+    add_norm: Callable[[Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor]] = layers.add_norm
+    swiglu: Callable[[Tensor], Tensor] = layers.swiglu
+    store: Callable[[Tensor, RopeTable, Cache, Places], Tensor] = attention.store
+    attend_slots: Callable[[Tensor, Cache, Places, int], Tensor] = attention.attend_slots
+    sample: Callable[[Tensor, Choice, int, int], Tensor] = sampler.sample
+
+
+TORCH = Kernels()
