@@ -98,7 +98,9 @@ class Server:
 
 @contextmanager
 def serving(
-    source: str = "", program: Sequence[str] = (str(HERE / "fake_engine.py"),), **settings: object
+    source: str = "",
+    program: Sequence[str] = (str(HERE / "process_double.py"),),
+    **settings: object,
 ) -> Iterator[Server]:
     ours, theirs = socket.socketpair()
     asked = EngineSettings(name="fake", source=source, **settings)

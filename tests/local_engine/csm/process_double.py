@@ -1,4 +1,4 @@
-"""An engine process whose model is the fake runner: `python fake_engine.py --fd N --settings JSON`.
+"""An engine process with the fake runner: `python process_double.py --fd N --settings JSON`.
 
 The settings' `source` holds words that shape it: `depth=2 silent=1 fails=1`.
 """
