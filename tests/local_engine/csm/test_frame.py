@@ -134,3 +134,21 @@ def test_a_row_that_is_done_padding_or_not_asked_for_keeps_its_state(
     held = before.length[row]
     assert after.k[:, row, :, :held].equal(before.k[:, row, :, :held])
     assert row == TRASH or not after.seen[row].any()
+
+
+def test_a_row_that_stops_is_done() -> None:
+    network = small_network()
+    weights, like = network.weights, network.weights.audio_table
+    mute = replace(
+        weights,
+        first_head=torch.zeros_like(weights.first_head),
+        heads=torch.zeros_like(weights.heads),
+    )
+    slots, buffers = empty_slots(network.shape, 2, 64, like), new_buffers(network.shape, 1, like)
+    slots.begin(1, GREEDY)
+    buffers.rows.fill_(1)
+    with torch.inference_mode():
+        frame_step(replace(network, weights=mute), slots, buffers, Bounds(64, FAST_RANKS))
+    assert buffers.stopped.all()
+    assert slots.done.all()
+    assert slots.length[1] == 0
