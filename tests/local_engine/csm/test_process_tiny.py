@@ -13,7 +13,9 @@ from local_engine.csm.messages import Refused, Sampling, Submit, Turn
 from local_engine.csm.selftest import self_test
 from local_engine.csm.settings import EngineSettings
 
-SETTINGS = EngineSettings(name="tiny-random", device="cpu", slots=3, prefill_positions=40)
+SETTINGS = EngineSettings(
+    name="tiny-random", device="cpu", slots=3, longest=512, prefill_positions=40
+)
 
 
 def nobody(stage: str, done: int, total: int) -> None:
@@ -146,7 +148,7 @@ def test_a_text_longer_than_a_slot_holds_ends_with_its_context(parts: Parts) -> 
 @pytest.mark.parametrize(
     ("changed", "why"),
     [
-        ({"longest": 513}, "513.*512"),
+        ({"longest": 2049}, "2049.*2048"),
         ({"slots": 10_000_000}, "10000000 slots of 512 positions need .* MiB"),
         ({"voices": "/no/such/voices.toml"}, "voices.toml"),
     ],

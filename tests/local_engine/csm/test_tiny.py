@@ -43,7 +43,7 @@ def test_its_weights_are_the_same_at_every_start(model: Model) -> None:
 
 def test_its_frames_are_as_long_as_the_real_ones(model: Model) -> None:
     shape = model.shape
-    assert (shape.frame_samples, shape.codec.sample_rate, shape.longest) == (1920, 24_000, 512)
+    assert (shape.frame_samples, shape.codec.sample_rate, shape.longest) == (1920, 24_000, 2048)
     assert (shape.codebooks, shape.codes) == (8, 67)
 
 
