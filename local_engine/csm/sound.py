@@ -25,7 +25,7 @@ def read_wav(data: bytes, rate: int, most_seconds: float) -> Samples:
     is something else, longer or empty.
     """
     try:
-        with av.open(BytesIO(data), format="wav") as file:
+        with av.open(BytesIO(data), mode="r", format="wav") as file:
             samples = _mono(file, rate, most_seconds)
     except (av.error.FFmpegError, IndexError, ValueError) as error:
         raise SoundError(f"it is not a WAV file that can be read: {error}") from None
@@ -57,8 +57,8 @@ def _mono(file: InputContainer, rate: int, most_seconds: float) -> Samples:
             raise SoundError(f"it is longer than {most_seconds:g} seconds")
         blocks += resampler.resample(frame)
     blocks += resampler.resample(None)
-    silence: Samples = np.zeros(0, np.float32)
-    return np.concatenate([silence, *map(_mixed, blocks)])
+    mixed: list[Samples] = [np.zeros(0, np.float32), *map(_mixed, blocks)]
+    return np.concatenate(mixed, dtype=np.float32)
 
 
 def _mixed(block: AudioFrame) -> Samples:
