@@ -11,7 +11,7 @@ from av.container import InputContainer
 from local_engine.csm.running import Samples
 
 _RATES = range(1_000, 768_001)
-_FULL = 32_768
+_FULL = np.float32(32_768)
 
 
 class SoundError(Exception):

@@ -64,6 +64,8 @@ class Flavoured:
     codebooks: int
     codes: int
     text_vocabulary: int
+    bos: int
+    eos: int
 
     def shape(self, codec: CodecShape) -> Shape:
         """Join it with the codec, which Sesame's layout does not bring."""
@@ -75,8 +77,8 @@ class Flavoured:
                 codes=self.codes,
                 text_vocabulary=self.text_vocabulary,
                 longest=_SESAME_LONGEST,
-                bos=BOS,
-                eos=EOS,
+                bos=self.bos,
+                eos=self.eos,
                 codec=codec,
             )
         )
@@ -90,6 +92,8 @@ def read_sesame(config: Json, flavours: Mapping[str, Stack] = FLAVOURS) -> Flavo
         codebooks=number(config, "audio_num_codebooks"),
         codes=number(config, "audio_vocab_size"),
         text_vocabulary=number(config, "text_vocab_size"),
+        bos=number(config, "bos_token_id", BOS),
+        eos=number(config, "eos_token_id", EOS),
     )
 
 

@@ -58,12 +58,14 @@ def _explain(error: Exception, repository: str, revision: str | None) -> str:
 
 def _reason(error: Exception, repository: str, revision: str | None) -> str:  # noqa: PLR0911
     page = f"{_endpoint()}/{repository}"
+    if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, HfHubHTTPError):
+        error = error.__cause__  # nothing was in the cache, and this is why it was looked for
     if isinstance(error, GatedRepoError):
         return f"{repository} is gated. {_gated(page)}"
     if isinstance(error, RevisionNotFoundError):
         return f"{repository} has no revision {revision!r}."
     if isinstance(error, RepositoryNotFoundError):
-        return f"There is no repository at {page}, or it is private and {_token()} may not read it."
+        return f"There is no repository at {page}, or it is private: {_who()} may not."
     if isinstance(error, HfHubHTTPError):
         return _refused(error.response.status_code, page)
     if isinstance(error, LocalEntryNotFoundError) and _is_offline(os.environ):
@@ -90,8 +92,8 @@ def _refused(status: int, page: str) -> str:
     return f"The hub answered {status} for {page}."
 
 
-def _token() -> str:
-    return "the account of HF_TOKEN" if get_token() else "nobody without HF_TOKEN"
+def _who() -> str:
+    return "the account of HF_TOKEN" if get_token() else "who has no HF_TOKEN"
 
 
 def _endpoint() -> str:

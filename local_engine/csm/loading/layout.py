@@ -1,7 +1,7 @@
 """The files of a model folder, in transformers' layout or Sesame's, as a Shape and its entries."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from local_engine.csm.loading.config import FLAVOURS, read_codec, read_sesame, read_shape
@@ -85,13 +85,21 @@ def codec_files(source: Path) -> CodecFiles:
 def _read_sesame(
     config: Json, entries: Entries, codec: CodecFiles, flavours: Mapping[str, Stack]
 ) -> Checkpoint:
-    flavoured = read_sesame(config, flavours)
-    shape = flavoured.shape(read_codec(codec.config, flavoured.codebooks))
+    shape = _sesame_shape(config, codec, flavours)
     found: Mapping[str, Entry] = in_files(codec.paths)
     if is_moshi(found):
         found = from_moshi(found, shape.codec)
     mimi = flat({CODEC + name.removeprefix(CODEC): entry for name, entry in found.items()})
     return Checkpoint(shape, from_sesame(entries, shape) | mimi, codec.config)
+
+
+def _sesame_shape(config: Json, codec: CodecFiles, flavours: Mapping[str, Stack]) -> Shape:
+    """Read either kind of config.json: Sesame's repository has one file that is both."""
+    if "depth_decoder_config" in config:
+        shape = read_shape(config)
+        return replace(shape, codec=read_codec(codec.config, shape.codebooks))
+    flavoured = read_sesame(config, flavours)
+    return flavoured.shape(read_codec(codec.config, flavoured.codebooks))
 
 
 def _weights(folder: Path, config: Json) -> dict[str, Entry]:
