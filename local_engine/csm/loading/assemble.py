@@ -5,61 +5,71 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from local_engine.csm.loading.entries import CODEC
+from local_engine.csm.loading.errors import CheckpointError
+from local_engine.csm.loading.expected import BACKBONE_TABLE, DEPTH_TABLE, account, is_spare
 from local_engine.csm.model.weights import LayerWeights, StackWeights, Weights
 from local_engine.csm.shape import Shape, Stack
 
-_BACKBONE_TABLE = "backbone_model.embed_tokens.embed_audio_tokens.weight"
-_DEPTH_TABLE = "depth_decoder.model.embed_tokens.weight"
-_CODEC = "codec_model."
+__all__ = ["CheckpointError", "assemble", "join"]
+
+Tensors = Mapping[str, Tensor]
 
 
-class CheckpointError(Exception):
-    """A checkpoint that does not hold what its config.json promises, and which keys."""
+def assemble(tensors: Tensors, shape: Shape) -> Weights:
+    """Join tensors in memory; CheckpointError tells what is missing, unknown or of wrong shape."""
+    account({name: tuple(tensor.shape) for name, tensor in tensors.items()}, shape)
+    return join(tensors, shape)
 
 
-def assemble(tensors: Mapping[str, Tensor], shape: Shape) -> Weights:
-    """Join them, each checked for its shape; CheckpointError tells what is missing or too much."""
-    left = dict(tensors)
-    tables = [left.pop(name) for name in (_DEPTH_TABLE, _BACKBONE_TABLE) if name in left]
-    if not tables:
-        raise CheckpointError(f"{_DEPTH_TABLE} is missing")
-    codec = {
-        name.removeprefix(_CODEC): left.pop(name) for name in tensors if name.startswith(_CODEC)
-    }
-    weights = Weights(
-        text_table=_take(left, "embed_text_tokens.weight"),
-        audio_table=tables[0],
-        backbone=_stack(left, "backbone_model.", shape.backbone),
-        first_head=_take(left, "lm_head.weight"),
-        projector=_take(left, "depth_decoder.model.inputs_embeds_projector.weight"),
-        depth=_stack(left, "depth_decoder.model.", shape.depth),
-        heads=_take(left, "depth_decoder.codebooks_head.weight"),
-        codec=codec,
+def join(tensors: Tensors, shape: Shape) -> Weights:
+    """Join tensors that are accounted for, each taken once, so that they may be read meanwhile."""
+    return Weights(
+        text_table=tensors["embed_text_tokens.weight"],
+        audio_table=_shared_table(tensors),
+        backbone=_stack(tensors, "backbone_model.", shape.backbone),
+        first_head=tensors["lm_head.weight"],
+        projector=tensors["depth_decoder.model.inputs_embeds_projector.weight"],
+        depth=_stack(tensors, "depth_decoder.model.", shape.depth),
+        heads=tensors["depth_decoder.codebooks_head.weight"],
+        codec=_codec(tensors),
     )
-    if left:
-        raise CheckpointError(f"{len(left)} keys are not known, among them {min(left)}")
-    return weights
 
 
-def _stack(left: dict[str, Tensor], prefix: str, stack: Stack) -> StackWeights:
-    layers = tuple(_layer(left, f"{prefix}layers.{n}.") for n in range(stack.layers))
-    return StackWeights(layers, _take(left, f"{prefix}norm.weight"))
+def _shared_table(tensors: Tensors) -> Tensor:
+    """The one table of both; files have it under either name, or under both."""
+    tables = [tensors[name] for name in (DEPTH_TABLE, BACKBONE_TABLE) if name in tensors]
+    first, last = tables[0], tables[-1]
+    if first is not last and not first.is_meta and not torch.equal(first, last):
+        raise CheckpointError(f"{BACKBONE_TABLE} and {DEPTH_TABLE} differ: CSM has one table")
+    return first
 
 
-def _layer(left: dict[str, Tensor], prefix: str) -> LayerWeights:
+def _stack(tensors: Tensors, prefix: str, stack: Stack) -> StackWeights:
+    layers = tuple(_layer(tensors, f"{prefix}layers.{n}.") for n in range(stack.layers))
+    return StackWeights(layers, tensors[f"{prefix}norm.weight"])
+
+
+def _layer(tensors: Tensors, prefix: str) -> LayerWeights:
     attention, mlp = f"{prefix}self_attn.", f"{prefix}mlp."
     return LayerWeights(
-        attention_norm=_take(left, f"{prefix}input_layernorm.weight"),
-        qkv=torch.cat([_take(left, f"{attention}{name}_proj.weight") for name in "qkv"]),
-        out=_take(left, f"{attention}o_proj.weight"),
-        ffn_norm=_take(left, f"{prefix}post_attention_layernorm.weight"),
-        gate_up=torch.cat([_take(left, f"{mlp}{name}_proj.weight") for name in ("gate", "up")]),
-        down=_take(left, f"{mlp}down_proj.weight"),
+        attention_norm=tensors[f"{prefix}input_layernorm.weight"],
+        qkv=torch.cat([tensors[f"{attention}{name}_proj.weight"] for name in "qkv"]),
+        out=tensors[f"{attention}o_proj.weight"],
+        ffn_norm=tensors[f"{prefix}post_attention_layernorm.weight"],
+        gate_up=torch.cat([tensors[f"{mlp}{name}_proj.weight"] for name in ("gate", "up")]),
+        down=tensors[f"{mlp}down_proj.weight"],
     )
 
 
-def _take(left: dict[str, Tensor], name: str) -> Tensor:
-    try:
-        return left.pop(name)
-    except KeyError:
-        raise CheckpointError(f"{name} is missing") from None
+def _codec(tensors: Tensors) -> dict[str, Tensor]:
+    """All that transformers' MimiModel has, `initialized` too, which some files leave out."""
+    codec = {
+        name.removeprefix(CODEC): tensors[name]
+        for name in tensors
+        if name.startswith(CODEC) and not is_spare(name)
+    }
+    for name in [name for name in codec if name.endswith(".embed_sum")]:
+        device = codec[name].device
+        codec[name.replace("embed_sum", "initialized")] = torch.ones(1, device=device)
+    return codec
