@@ -67,7 +67,10 @@ class OutOfMemory(Exception):
 
 
 class Runner(Protocol):
-    """One model on one device. Calls come from one thread; every call is all or nothing."""
+    """One model on one device. Every call is all or nothing.
+
+    Calls come from one thread, but those of `encode`, which come from one other beside them.
+    """
 
     @property
     def slots(self) -> int:

@@ -1,0 +1,1 @@
+"""Who is next: the waiting line, the slots, the rows of a step. No torch, no clock, no socket."""
