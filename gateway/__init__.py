@@ -19,5 +19,5 @@ kept        holds what was spoken under an Idempotency-Key, so that the same req
 metering    settles or voids, in the second durable commit, whatever became of the client
 tracing     writes the whole way down as one trace
 
-`app` joins the rooms, `serve` runs them beside the engine that `engine` keeps alive.
+`app` joins the rooms, `serve` runs them beside the engines that `engine` keeps alive.
 """

@@ -1,7 +1,7 @@
 """create_app: the only place where the parts are joined. uvicorn serves it as well as granian."""
 
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
@@ -52,7 +52,7 @@ HEDGES_PER_SECOND = 0.3
 def create_app(
     settings: Settings | None = None,
     environ: Mapping[str, str] = os.environ,
-    addresses: Mapping[str, str] | None = None,
+    addresses: Mapping[str, Sequence[str]] | None = None,
 ) -> Litestar:
     """The gateway as an ASGI application; its database must have been migrated.
 
@@ -120,11 +120,16 @@ def create_app(
 
 
 def read_routes(
-    settings: Settings, environ: Mapping[str, str], addresses: Mapping[str, str]
+    settings: Settings, environ: Mapping[str, str], addresses: Mapping[str, Sequence[str]]
 ) -> Routes:
     """Read and check catalogue, tasks and aliases; nothing half-read ever comes back."""
     wires = frozenset(providers.WIRES)
+    engine = settings.engine
+    if engine.addresses:
+        addresses = {engine.provider: engine.addresses} | dict(addresses)
     catalog = providers.read_catalog(settings.catalog_files, environ, wires, addresses)
+    if (engine.model or engine.addresses) and engine.provider not in catalog.providers:
+        raise SettingsError(f"[engine] provider: the catalogue has no row {engine.provider!r}")
     tasks = read_tasks(settings.config / "tasks.toml", catalog, settings.aliases)
     for alias, target in settings.aliases.items():
         known = target in settings.aliases or target in catalog.models

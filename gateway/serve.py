@@ -1,4 +1,4 @@
-"""`gateway serve`: migrate, make the first key, start the embedded voice, listen, reload, drain."""
+"""`gateway serve`: migrate, make the first key, start the engines, listen, reload, drain."""
 
 import asyncio
 import contextlib
@@ -9,8 +9,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
-from importlib.util import find_spec
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import uvloop
@@ -23,7 +23,7 @@ from gateway.access.keys import MANAGE, SPEAK, label, new_id, new_key, plausible
 from gateway.access.pepper import keyed_hash
 from gateway.app import create_app, read_routes
 from gateway.endpoints.state import Gateway
-from gateway.engine import EngineKeeper
+from gateway.engine import EngineKeeper, engines
 from gateway.metering.database import DatabaseError
 from gateway.metering.operations import CreateKey
 from gateway.metering.pricebook import keep_prices
@@ -33,6 +33,8 @@ from gateway.tables import api_key, secret
 from providers import CatalogError
 
 log = logging.getLogger(__name__)
+Addresses = Mapping[str, Sequence[str]]
+"""Where providers are that were started beside the gateway, by name."""
 
 
 def serve(settings: Settings, environ: Mapping[str, str] = os.environ, *, no_migrate: bool) -> None:
@@ -44,32 +46,38 @@ def serve(settings: Settings, environ: Mapping[str, str] = os.environ, *, no_mig
 
 
 async def _serve(settings: Settings, environ: Mapping[str, str]) -> None:
-    keeper = _keeper(settings)
-    addresses = {}
-    if keeper is not None:
+    keepers = [EngineKeeper(each) for each in engines(settings)]
+    for keeper in keepers:
         keeper.start()
-        addresses = {settings.embedded_voice.provider: keeper.address}
+    addresses = {each.engine.provider: (each.address,) for each in keepers}
     try:
         app = create_app(settings, environ, addresses)
         async with app.lifespan():
             gateway: Gateway = app.state["gateway"]
+            _leave_alone_while_loading(keepers, gateway)
             key = await first_key(settings, gateway)
-            await _listen(settings, environ, addresses, app, gateway, keeper, key)
+            await _listen(settings, environ, addresses, app, gateway, keepers, key)
     except ExceptionGroup as group:  # the lifespan's; what an operator can mend is told alone
         known, _ = group.split((DatabaseError, SettingsError))
         raise known.exceptions[0] if known else group from None
     finally:
-        if keeper is not None:
-            await keeper.stop()
+        await asyncio.gather(*(keeper.stop() for keeper in keepers))
+
+
+def _leave_alone_while_loading(keepers: Sequence[EngineKeeper], gateway: Gateway) -> None:
+    """Nobody waits for an engine that takes minutes to load: the next offer is asked."""
+    for keeper in keepers:
+        if keeper.engine.is_slow:
+            keeper.telling(partial(gateway.standings.leave_alone, keeper.engine.provider))
 
 
 async def _listen(  # noqa: PLR0913, PLR0917  # everything that a running server holds together
     settings: Settings,
     environ: Mapping[str, str],
-    addresses: Mapping[str, str],
+    addresses: Addresses,
     app: Litestar,
     gateway: Gateway,
-    keeper: EngineKeeper | None,
+    keepers: Sequence[EngineKeeper],
     key: str | None,
 ) -> None:
     # What is loaded by now stays for good: the collector need not walk through it at every turn.
@@ -90,7 +98,7 @@ async def _listen(  # noqa: PLR0913, PLR0917  # everything that a running server
         loop.add_signal_handler(number, stopping.set)
     loop.add_signal_handler(signal.SIGHUP, _reloader(environ, addresses, gateway))
     serving = asyncio.create_task(server.serve())
-    welcoming = asyncio.create_task(_welcome(settings, gateway, keeper, key))
+    welcoming = asyncio.create_task(_welcome(settings, gateway, keepers, key))
     stop = asyncio.create_task(stopping.wait())
     await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
     if serving.done():
@@ -107,7 +115,7 @@ async def _listen(  # noqa: PLR0913, PLR0917  # everything that a running server
 
 
 def _reloader(
-    environ: Mapping[str, str], addresses: Mapping[str, str], gateway: Gateway
+    environ: Mapping[str, str], addresses: Addresses, gateway: Gateway
 ) -> Callable[[], None]:
     """What SIGHUP does; the loop itself keeps only weak references to its tasks."""
     keeping: set[asyncio.Task[None]] = set()
@@ -123,7 +131,7 @@ def _reloader(
 
 def reload(
     environ: Mapping[str, str],
-    addresses: Mapping[str, str],
+    addresses: Addresses,
     gateway: Gateway,
 ) -> None:
     """Read catalogue, tasks and aliases anew; what cannot be read changes nothing and says why."""
@@ -173,16 +181,20 @@ async def first_key(settings: Settings, gateway: Gateway) -> str | None:
 
 
 async def _welcome(
-    settings: Settings, gateway: Gateway, keeper: EngineKeeper | None, key: str | None
+    settings: Settings, gateway: Gateway, keepers: Sequence[EngineKeeper], key: str | None
 ) -> None:
     """Say where the gateway is, who can speak, and what to try."""
-    if keeper is not None and not await keeper.ready():
-        print("the embedded voice does not start; see the messages above", file=sys.stderr)
+    loading = {each.engine.provider for each in keepers if each.engine.is_slow and each.is_loading}
+    for keeper in keepers:
+        if not keeper.engine.is_slow and not await keeper.ready():
+            name = keeper.engine.name
+            print(f"{name} does not start; see the messages above", file=sys.stderr)
     server = settings.server
     address = f"http://{server.host}:{server.port}"
     lines = [f"voxroute is ready at {address}"]
     for name, row in gateway.routes.catalog.providers.items():
-        lines.append(f"  {name:<22} {'off: ' + row.off if row.off else 'on'}")
+        state = f"off: {row.off}" if row.off else "on, and loading" if name in loading else "on"
+        lines.append(f"  {name:<22} {state}")
     if key is not None:
         lines.append(
             f"management key, shown this once and kept in {settings.data}/admin.key: {key}"
@@ -203,15 +215,6 @@ def _check_free(host: str, port: int) -> None:
         socket.create_server((host, port), family=family).close()
     except OSError as error:
         raise SettingsError(f"cannot listen on {host}:{port}: {error.strerror}") from error
-
-
-def _keeper(settings: Settings) -> EngineKeeper | None:
-    if not settings.embedded_voice.enabled:
-        return None
-    if find_spec("espeakng_loader") is None:
-        log.warning("no embedded voice: install voxroute[espeak] to have it")
-        return None
-    return EngineKeeper(settings.embedded_voice)
 
 
 def _write_secret(file: Path, secret: str) -> None:

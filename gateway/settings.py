@@ -1,6 +1,7 @@
 """Settings: config/gateway.toml under GATEWAY_... variables, frozen and checked once at start."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -58,6 +59,34 @@ class EmbeddedVoice:
     """The catalogue's row that it answers for."""
     model: str = "espeak-ng"
     workers: Count = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The CSM engine: one that `gateway serve` starts beside itself, or others run elsewhere."""
+
+    model: str = ""
+    """What to start: a hub id, a folder or `tiny-random`; empty: none."""
+    address: str = ""
+    """Base addresses of engines run elsewhere, with commas between them."""
+    provider: str = "local-csm"
+    """The catalogue's row that it answers for."""
+    device: str = ""
+    """cpu, cuda, cuda:1; empty: a GPU where there is one."""
+    slots: Annotated[int, Meta(ge=0)] = 0
+    """Clips spoken at once; 0: as many as fit into memory."""
+    waiting: Annotated[int, Meta(ge=0)] = 0
+    """Requests that may wait for a slot; 0: as the engine has it."""
+    voices: str = ""
+    """A voices.toml of named prompts."""
+    config: str = ""
+    """The engine's own file, for all else that it can be told."""
+    ready_seconds: Seconds = 600.0
+    """Loading takes minutes; after so long it is told that something may be wrong."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return tuple(each.strip() for each in self.address.split(",") if each.strip())
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +177,7 @@ class Settings:
     server: Server = Server()
     database: Database = Database()
     embedded_voice: EmbeddedVoice = EmbeddedVoice()
+    engine: Engine = Engine()
     deadlines: Deadlines = Deadlines()
     recovery: RecoveryRules = RecoveryRules()
     resilience: Resilience = Resilience()
@@ -168,6 +198,7 @@ _SECTIONS = {
     "server": Server,
     "database": Database,
     "embedded_voice": EmbeddedVoice,
+    "engine": Engine,
     "deadlines": Deadlines,
     "recovery": RecoveryRules,
     "resilience": Resilience,
@@ -200,6 +231,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         server=_section(file, tables, "server", Server, environ),
         database=_section(file, tables, "database", Database, environ),
         embedded_voice=_section(file, tables, "embedded_voice", EmbeddedVoice, environ),
+        engine=_engine(file, tables, environ),
         deadlines=_section(file, tables, "deadlines", Deadlines, environ),
         recovery=_section(file, tables, "recovery", RecoveryRules, environ),
         resilience=_section(file, tables, "resilience", Resilience, environ),
@@ -247,6 +279,26 @@ def _section(
         variable = variables.get(field, "")
         place = variable if variable in environ else f"{file}: [{name}] {field}"
         raise SettingsError(f"{place}: {message}") from None
+
+
+def _engine(file: Path, tables: Mapping[str, object], environ: Mapping[str, str]) -> Engine:
+    engine = _section(file, tables, "engine", Engine, environ)
+    given = {each: f"GATEWAY_ENGINE_{each}".upper() for each in ("model", "address")}
+    model, address = (
+        variable if variable in environ else f"{file}: [engine] {each}"
+        for each, variable in given.items()
+    )
+    if engine.model and engine.addresses:
+        both = "the engine is either started here or run elsewhere; leave one of them empty"
+        raise SettingsError(f"{model} and {address} are both set: {both}")
+    for each in engine.addresses:
+        if not re.fullmatch(r"https?://[^/\s@]+(/[^\s@?#]*)?", each):
+            # What is wrong with an address may be a password inside it, so it is not shown.
+            wrong = "must be base addresses such as http://10.0.0.5:8801/v1, with commas between"
+            raise SettingsError(f"{address}: {wrong}")
+    if len(set(engine.addresses)) < len(engine.addresses):
+        raise SettingsError(f"{address}: an address stands twice")
+    return engine
 
 
 def _aliases(file: Path, tables: Mapping[str, object]) -> dict[str, str]:

@@ -23,7 +23,7 @@ from providers.errors import (
 )
 from providers.http import Client, open_client
 from providers.price import Count, Price
-from providers.speech import Receipt, Sampling, Speech, Turn
+from providers.speech import Made, Receipt, Sampling, Speech, Turn
 from providers.wires import WIRES, Wire
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "Count",
     "Credential",
     "CredentialRefused",
+    "Made",
     "NotAudio",
     "NotOffered",
     "Offer",

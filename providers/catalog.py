@@ -5,7 +5,7 @@ A row whose key variable is not set is off, and says so.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -53,6 +53,10 @@ class Provider:
     """Header lines that it always wants, as a version."""
     hosts: frozenset[str] = frozenset()
     """Where its downloads lie, beside its own host; `.example.com` is every host below it."""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """What it takes beyond its wire's own fields (`context`, `caller`), by its names for it."""
+    id_header: str | None = None
+    """Where its answer says what it calls the utterance, if not where most do."""
     billed_units_header: str | None = None
     """Where its answer says how many units it bills; what a unit is, the offer's price says."""
     billed_usd_header: str | None = None
@@ -156,9 +160,13 @@ def read_catalog(
     files: Sequence[Path],
     environ: Mapping[str, str],
     wires: frozenset[str],
-    addresses: Mapping[str, str] | None = None,
+    addresses: Mapping[str, Sequence[str]] | None = None,
 ) -> Catalog:
-    """Read and check every file; `addresses` says where a provider that we started ourselves is."""
+    """Read and check every file.
+
+    addresses: where a provider is that we started ourselves, by name. Where it is in several
+        places, each further one is a row of its own with the same offers: NAME-2, NAME-3, ...
+    """
     providers: dict[str, Provider] = {}
     offers: dict[str, Offer] = {}
     families: dict[str, Family] = {}
@@ -168,10 +176,11 @@ def read_catalog(
         for row in rows:
             if row.values.wire not in wires:
                 row.fail("wire", f"{row.values.wire!r} is not one of {', '.join(sorted(wires))}")
-            if row.values.name in providers:
-                row.fail("name", f"{row.values.name!r} stands twice")
-            providers[row.values.name] = _provider(row, environ, addresses or {})
-            offers |= _offers(row)
+            for name, address in _places(row.values.name, addresses or {}):
+                if name in providers:
+                    row.fail("name", f"{name!r} stands twice")
+                providers[name] = _provider(row, name, environ, address)
+                offers |= _offers(row, name)
     _check_families(families.values(), offers.values())
     models: dict[str, tuple[Offer, ...]] = {}
     for offer in offers.values():
@@ -193,12 +202,19 @@ def _check_families(families: Iterable[Family], offers: Iterable[Offer]) -> None
                 raise CatalogError(f"{family.file}:{family.line}: {wrong}")
 
 
-def _provider(place: Row, environ: Mapping[str, str], addresses: Mapping[str, str]) -> Provider:
+def _places(name: str, addresses: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
+    """The names that a row has in the catalogue, and where each was started, if it was."""
+    started = addresses.get(name) or ("",)
+    for number, address in enumerate(started, start=1):
+        yield (name if number == 1 else f"{name}-{number}"), address
+
+
+def _provider(place: Row, name: str, environ: Mapping[str, str], started: str) -> Provider:
     row = place.values
-    variable = f"GATEWAY_PROVIDER_{re.sub(r'[.-]', '_', row.name).upper()}_ADDRESS"
+    variable = f"GATEWAY_PROVIDER_{re.sub(r'[.-]', '_', name).upper()}_ADDRESS"
     override = environ.get(variable)
     written, unset = _filled(row.address, environ)
-    address = (override or addresses.get(row.name) or written).rstrip("/")
+    address = (override or started or written).rstrip("/")
     # It may be empty, until the gateway has started what it stands for.
     if address and (wrong := _wrong_address(address)):
         # What is wrong with an address may be a password inside it, so it is not shown.
@@ -208,7 +224,7 @@ def _provider(place: Row, environ: Mapping[str, str], addresses: Mapping[str, st
     if not off and not address:
         off = f"{unset} is not set" if unset else "it has no address"
     return Provider(
-        name=row.name,
+        name=name,
         wire=row.wire,
         address=address,
         credentials=credentials,
@@ -218,6 +234,8 @@ def _provider(place: Row, environ: Mapping[str, str], addresses: Mapping[str, st
         extra=MappingProxyType(row.extra),
         sent_headers=MappingProxyType({name.lower(): each for name, each in row.headers.items()}),
         hosts=frozenset(host.lower() for host in row.hosts),
+        fields=MappingProxyType({str(ours): theirs for ours, theirs in row.fields.items()}),
+        id_header=row.id_header,
         billed_units_header=row.billed_units_header,
         billed_usd_header=row.billed_usd_header,
         off=off,
@@ -278,13 +296,13 @@ def _wrong_address(address: str) -> str | None:
     return None
 
 
-def _offers(row: Row) -> dict[str, Offer]:
+def _offers(row: Row, provider: str) -> dict[str, Offer]:
     offers: dict[str, Offer] = {}
     for number, offer_row in enumerate(row.values.offer):
         voices = offer_row.voices or row.values.voices
         if voices is None:
             row.fail("voices", "neither it nor its provider names any", offer=number)
-        offer = _offer(row.values.name, offer_row, voices)
+        offer = _offer(provider, offer_row, voices)
         if offer.name in offers:
             row.fail("model", f"{offer.model!r} stands twice", offer=number)
         if offer.default_voice not in offer.voices:

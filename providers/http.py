@@ -194,6 +194,7 @@ def id_of(name: object) -> str | None:
 def receipt(response: httpx.Response, provider: Provider, *where: str) -> Receipt:
     """What an answer's headers tell; where: the headers that may hold its id."""
     bill = read_bill(response.headers, provider)
+    where = (provider.id_header,) if provider.id_header else where
     return Receipt(
         upstream_id=upstream_id(response, *where),
         billed_units=bill.units,

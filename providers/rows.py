@@ -45,6 +45,8 @@ Capability = Literal[
     "max_tokens",
 ]
 """What an offer can do with a request; all but the first three are named as the body's fields."""
+Extension = Literal["context", "caller"]
+"""What a server of OpenAI's wire may take beyond OpenAI's own fields."""
 DataPolicy = Literal["none", "retained", "trained"]
 """What becomes of a text: nothing is kept, it is kept for some time, models may learn from it."""
 
@@ -95,6 +97,8 @@ class ProviderRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     extra: dict[str, Any] = {}
     headers: dict[Header, str] = {}
     hosts: list[Host] = []
+    fields: dict[Extension, Theirs] = {}
+    id_header: Header | None = None
     voices: Voices | None = None
     """Those of its offers that name none of their own."""
     billed_units_header: Header | None = None

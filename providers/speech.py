@@ -26,6 +26,15 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """What a provider has made before, under its own name for it."""
+
+    provider: str
+    """The row's name; to another one the id says nothing."""
+    upstream_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One earlier utterance of the conversation."""
 
@@ -33,6 +42,8 @@ class Turn:
     text: str
     audio: bytes | None = None
     """A WAV file of it, where it is at hand."""
+    made: Made | None = None
+    """Who spoke it for us, where somebody did; he may have kept more of it than its sound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +65,8 @@ class Speech:
     """Extra body fields meant for this provider alone (`provider.options.<name>`)."""
     traceparent: str | None = None
     """W3C trace context handed on with the request."""
+    caller: str | None = None
+    """Whose request it is, opaque and always the same, for a server that shares itself fairly."""
 
 
 @dataclass(frozen=True, slots=True)

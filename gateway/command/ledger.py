@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.app import read_routes
 from gateway.endpoints.decoding import decode
 from gateway.endpoints.state import Routes
+from gateway.engine import expected_addresses
 from gateway.errors import GatewayError
 from gateway.metering.database import database_url, open_reading, open_writing
 from gateway.metering.operations import Operation
@@ -49,9 +50,7 @@ def read(reader: Callable[[AsyncConnection], Awaitable[Found]]) -> Found:
 def routes() -> Routes:
     """The catalogue and tasks that names are checked against."""
     settings = read_settings()
-    voice = settings.embedded_voice
-    addresses = {voice.provider: "http://127.0.0.1"} if voice.enabled else {}
-    return read_routes(settings, os.environ, addresses)
+    return read_routes(settings, os.environ, expected_addresses(settings))
 
 
 def understood(

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from gateway.app import read_routes
 from gateway.command.live import Checked, checks_of, run, warning
 from gateway.command.printing import EXAMPLE, as_json_option, err, out, print_json, print_table
+from gateway.engine import expected_addresses
 from gateway.migrating import migrate as migrate_database
 from gateway.serve import serve as serve_gateway
 from gateway.settings import Settings, read_settings
@@ -39,8 +40,7 @@ def serve(host: str | None, port: int | None, no_migrate: bool) -> None:  # noqa
 def check(live: bool, as_json: bool) -> None:  # noqa: FBT001
     settings = read_settings()
     # What the gateway starts itself has no address as long as it does not run.
-    local = settings.embedded_voice.provider if settings.embedded_voice.enabled else ""
-    addresses = {} if live else {local: "http://127.0.0.1"}
+    addresses = {} if live else expected_addresses(settings)
     catalog = read_routes(settings, os.environ, addresses).catalog
     if live:
         _check_live(settings, catalog, as_json=as_json)

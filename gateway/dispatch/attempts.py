@@ -49,9 +49,13 @@ class Attempts:
 
     @property
     def upstream_id(self) -> str | None:
-        """What the provider calls the request whose audio went out last, or that was made last."""
-        given = [each for each in self.made if each.opened_at is not None] or self.made
-        return given[-1].upstream_id if given else None
+        """What the provider calls the request whose audio went out, or that was made last.
+
+        None where several requests made the audio: none of them is the whole.
+        """
+        given = [each for each in self.made if each.opened_at is not None] or self.made[-1:]
+        is_one = sum(each.asked for each in given) == 1
+        return given[0].upstream_id if is_one else None
 
     def steps(self) -> list[Step]:
         """What the trace tells of them."""

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.access.allowed import Allowed
-from gateway.endpoints.context import read_context
+from gateway.endpoints.context import read_context, recalled
 from gateway.endpoints.decoding import decode, wrong
 from gateway.endpoints.preferring import policy, preferences
 from gateway.endpoints.shapes import (
@@ -72,11 +73,18 @@ class Request:
     deadline_seconds: float | None
     user: str | None
     session_id: str | None
+    named: tuple[str | None, ...] = ()
+    """Which earlier generation each turn of the context names."""
 
     def asked(self, allowed: Allowed) -> Asked:
         """What is to be planned, for a key that may use no more than is allowed."""
         preferences = replace(self.preferences, allowed=allowed)
         return Asked(self.names, self.speech, preferences, self.policy)
+
+    async def recalled(self, reading: AsyncEngine, key_hash: str) -> "Request":
+        """The same, with what the ledger knows of the generations that its context names."""
+        turns = await recalled(self.speech.context, self.named, reading, key_hash)
+        return replace(self, speech=replace(self.speech, context=turns))
 
 
 def read_body(
@@ -129,6 +137,7 @@ def read_body(
         deadline_seconds=body.deadline_ms / 1000 if body.deadline_ms else None,
         user=body.user,
         session_id=body.session_id,
+        named=tuple(turn.generation_id for turn in body.context or ()),
     )
 
 

@@ -4,11 +4,15 @@ import base64
 import binascii
 import re
 from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.audio.containers import wav
 from gateway.endpoints.decoding import wrong
 from gateway.endpoints.shapes import ContextTurn
-from providers import Turn
+from gateway.metering.earlier import Earlier, find_earlier
+from providers import Made, Turn
 
 MOST_TURNS = 10
 MOST_CHARACTERS = 10_000
@@ -30,16 +34,48 @@ def read_context(turns: Sequence[ContextTurn] | None) -> tuple[Turn, ...]:
     return taken
 
 
+async def recalled(
+    turns: tuple[Turn, ...], named: Sequence[str | None], reading: AsyncEngine, key_hash: str
+) -> tuple[Turn, ...]:
+    """The turns, with what the ledger knows of the generations that they name.
+
+    Another key's generation is as unknown as one that never was.
+    """
+    wanted = {id_ for id_ in named if id_ is not None}
+    if not wanted:
+        return turns
+    found = await find_earlier(reading, key_hash, wanted)
+    return tuple(
+        turn if id_ is None else _known(turn, found.get(id_), f"context.{place}")
+        for place, (turn, id_) in enumerate(zip(turns, named, strict=True))
+    )
+
+
+def _known(turn: Turn, earlier: Earlier | None, field: str) -> Turn:
+    if earlier is None:
+        raise wrong(f"{field}.generation_id", "this key has no such generation")
+    speaker = turn.speaker or earlier.voice
+    if not speaker:
+        raise wrong(f"{field}.speaker", "missing; nobody spoke that generation")
+    return replace(turn, speaker=speaker, made=_made(earlier))
+
+
+def _made(earlier: Earlier) -> Made | None:
+    if earlier.provider is None or earlier.upstream_id is None:
+        return None
+    return Made(earlier.provider, earlier.upstream_id)
+
+
 def _turn(turn: ContextTurn, field: str) -> Turn:
     if not turn.text.strip():
-        raise wrong(f"{field}.text", "is empty; give the words that were said")
+        not_kept = "; those of a generation are not kept" if turn.generation_id else ""
+        raise wrong(f"{field}.text", f"is empty; give the words that were said{not_kept}")
     if "\0" in turn.text:
         raise wrong(f"{field}.text", "NUL characters (\\u0000) are not text")
-    if turn.generation_id is not None:
-        not_kept = "the audio of a generation is not kept for a context; send it as audio, "
-        raise wrong(f"{field}.generation_id", not_kept + _WANTED)
+    if turn.speaker is None and turn.generation_id is None:
+        raise wrong(f"{field}.speaker", "missing; say who spoke, by any name or number")
     audio = None if turn.audio is None else _audio(turn.audio, f"{field}.audio")
-    return Turn(str(turn.speaker), turn.text, audio)
+    return Turn("" if turn.speaker is None else str(turn.speaker), turn.text, audio)
 
 
 def _audio(encoded: str, field: str) -> bytes:

@@ -44,11 +44,13 @@ class InputTurn(msgspec.Struct, frozen=True):
 class ContextTurn(msgspec.Struct, frozen=True):
     """One earlier utterance of the conversation."""
 
-    speaker: Annotated[str, Meta(max_length=200)] | ranges.SpeakerNumber
-    text: str
+    speaker: Annotated[str, Meta(max_length=200)] | ranges.SpeakerNumber | None = None
+    """Left out only with `generation_id`: then its voice."""
+    text: str = ""
     audio: str | None = None
     """A WAV file in base64, or a data URL of one."""
-    generation_id: str | None = None
+    generation_id: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    """An earlier generation of the same key."""
 
 
 class SortMap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

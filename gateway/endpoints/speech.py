@@ -12,6 +12,7 @@ from litestar import Request, post
 from litestar.types import ASGIApp
 
 from gateway.access.keys import SPEAK, Caller
+from gateway.access.pepper import keyed_digest
 from gateway.audio.formats import Format, Sound
 from gateway.dispatch.job import Job
 from gateway.endpoints import body
@@ -46,6 +47,7 @@ async def speak(request: Request[Any, Any, Any]) -> ASGIApp:
         strict=openai,
         default_task=caller.default_task,
     )
+    wanted = await wanted.recalled(gateway.reading, caller.key_hash)
     claim = claim_of(request, content, OPENAI if openai else OPENROUTER, gateway)
     sse_characters = len(wanted.speech.text) if wanted.sse else None
     try:
@@ -98,7 +100,7 @@ def _planned(  # noqa: PLR0913, PLR0917  # all that a job is made of
     job = Job(
         opening=replace(opening, task=task.name if task and error is None else None),
         plan=plan,
-        speech=planned.speech,
+        speech=replace(planned.speech, caller=_opaque(gateway, caller)),
         target=Sound(Format(planned.speech.format), planned.speech.sample_rate or PCM_RATE),
         options=planned.preferences.options,
         catalog=gateway.routes.catalog,
@@ -135,6 +137,11 @@ def _first_audio_seconds(
     if task is not None and task.deadline_ms is not None:
         return task.deadline_ms / 1000
     return max(gateway.deadlines.first_audio_seconds, plan.patience)
+
+
+def _opaque(gateway: Gateway, caller: Caller) -> str:
+    """What a provider may know the key by: the same each time, and of no use elsewhere."""
+    return keyed_digest(gateway.pepper, b"caller " + caller.key_hash.encode())[:32]
 
 
 def _with_downgrade(job: Job, cheaper: Plan | None) -> Job:

@@ -16,6 +16,8 @@ from providers import Credential, Offer, Provider
 __all__ = ["Ending", "Grant", "Percentiles", "Rest", "Standing", "Standings"]
 
 _UNKNOWN = Standing()
+LOOK_AGAIN_SECONDS = 5.0
+"""After so long somebody may ask whether it is still left alone."""
 _ANY: tuple[None] = (None,)
 """What a provider that wants no credential is asked with."""
 _seconds = attrgetter("seconds")
@@ -64,6 +66,15 @@ class Standings:
         """By provider: which of its credentials is next."""
         self._places: dict[int, _Place] = {}
         """By the grant's identity, for two grants may be alike."""
+        self._left_alone: dict[str, str] = {}
+        """By provider: why nobody asks it, in words."""
+
+    def leave_alone(self, provider: str, why: str | None) -> None:
+        """Nobody asks it until this is called again, with None."""
+        if why is None:
+            self._left_alone.pop(provider, None)
+        else:
+            self._left_alone[provider] = why
 
     def of(self, offer: str, now: float) -> Standing:
         """What is known of it; of a known offer up to a second ago, but for what is in flight."""
@@ -74,6 +85,8 @@ class Standings:
 
     def resting(self, provider: Provider, offer: Offer, voice: str, now: float) -> Rest | None:
         """Why it could not be asked now; nothing is taken."""
+        if why := self._left_alone.get(provider.name):
+            return Rest(LOOK_AGAIN_SECONDS, why)
         rests = []
         for credential in provider.credentials or _ANY:
             whom = _whom(offer, voice, credential)
@@ -90,6 +103,8 @@ class Standings:
 
         desperate: nobody else is left, so a breaker lets one request a second through.
         """
+        if why := self._left_alone.get(provider.name):
+            return Rest(LOOK_AGAIN_SECONDS, why)
         rests = []
         for need, credential in product((False, True)[: 1 + desperate], self._in_turn(provider)):
             whom = _whom(offer, voice, credential)

@@ -33,6 +33,16 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def children(pid: int) -> list[int]:
+    """Living children of a process; every thread has a list of its own."""
+    tasks = Path(f"/proc/{pid}/task")
+    try:
+        told = " ".join((task / "children").read_text() for task in tasks.iterdir())
+    except FileNotFoundError:
+        return []
+    return [child for child in map(int, told.split()) if is_running(child)]
+
+
 @dataclass(frozen=True)
 class Key:
     """A key made for one test."""

@@ -14,10 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.engine import EngineKeeper
-from gateway.settings import EmbeddedVoice
+from gateway.engine import Engine, EngineKeeper
 from tests.conftest import NewDatabase
-from tests.doubles.books import is_running, settled, until
+from tests.doubles.books import children, is_running, settled, until
 from tests.doubles.catalogue import STEADY, provider
 from tests.doubles.running import ROOT, Running, running
 from tests.doubles.sound import read
@@ -64,16 +63,6 @@ def speaks_itself(gateway: Running) -> bool:
     response = speak(gateway)
     assert response.status_code == 200, response.text
     return response.headers["x-provider"] == "local"
-
-
-def children(pid: int) -> list[int]:
-    """Living children; every thread has a list of its own."""
-    tasks = Path(f"/proc/{pid}/task")
-    try:
-        told = " ".join((task / "children").read_text() for task in tasks.iterdir())
-    except FileNotFoundError:
-        return []
-    return [child for child in map(int, told.split()) if is_running(child)]
 
 
 def engine(gateway: Running) -> int:
@@ -150,7 +139,8 @@ def test_an_engine_that_stands_still_is_spoken_for(home: Running) -> None:
 async def kept(manner: str) -> AsyncIterator[EngineKeeper]:
     """A keeper of an engine that is full or stuck, looked after many times a second."""
     program = (sys.executable, str(ROOT / "tests/doubles/engine.py"), manner)
-    keeper = EngineKeeper(EmbeddedVoice(), program=program, check_seconds=0.05)
+    engine = Engine("the double", "local", ("--model", "none"))
+    keeper = EngineKeeper(engine, program=program, check_seconds=0.05)
     keeper.start()
     try:
         yield keeper
@@ -212,11 +202,10 @@ def test_nothing_is_left_of_the_engine_when_the_gateway_ends(
 FORKING = """
 import asyncio, os, time
 import uvloop
-from gateway.engine import EngineKeeper
-from gateway.settings import EmbeddedVoice
+from gateway.engine import Engine, EngineKeeper
 
 async def main():
-    keeper = EngineKeeper(EmbeddedVoice())
+    keeper = EngineKeeper(Engine("the embedded voice", "local", ("--model", "espeak-ng")))
     keeper.start()
     print("ready" if await keeper.ready() else "not ready", flush=True)
     await keeper.stop()

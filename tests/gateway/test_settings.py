@@ -10,6 +10,7 @@ from gateway.settings import (
     Deadlines,
     Defaults,
     EmbeddedVoice,
+    Engine,
     Kept,
     Server,
     Settings,
@@ -23,6 +24,7 @@ SECTIONS = {
     "server": Server,
     "database": Database,
     "embedded_voice": EmbeddedVoice,
+    "engine": Engine,
     "deadlines": Deadlines,
     "defaults": Defaults,
     "kept": Kept,
@@ -74,6 +76,9 @@ def test_every_value_can_be_set_by_variable_and_the_variable_wins(
         ("[deadlines]\nclip_seconds = nan\n", "] clip_seconds: Expected"),
         ("[deadlines]\nclip_seconds = inf\n", "] clip_seconds: Expected"),
         ("[embedded_voice]\nworkers = 0\n", "] workers: Expected"),
+        ("[engine]\nslots = -1\n", "] slots: Expected"),
+        ("[engine]\nready_seconds = 0\n", "] ready_seconds: Expected"),
+        ('[engine]\naddress = "10.0.0.5:8801"\n', "[engine] address: must be base addresses"),
         ("server = 3\n", "server must be a table"),
         ("[kept]\nhours = 0\n", "] hours: Expected"),
         ("[kept]\nclip_megabytes = 0.5\n", "] clip_megabytes: Expected"),
@@ -106,6 +111,43 @@ def test_a_wrong_variable_stops_the_start_and_is_named(
     spelled_out = {"GATEWAY_PORT": "GATEWAY_SERVER_PORT"}.get(name, name)
     with pytest.raises(SettingsError, match=f"^{spelled_out}: Expected"):
         read(tmp_path, **{name: value})
+
+
+def test_an_engine_is_either_started_here_or_run_elsewhere(tmp_path: Path) -> None:
+    address = "http://10.0.0.5:8801/v1"
+    with pytest.raises(SettingsError) as caught:
+        read(tmp_path, GATEWAY_ENGINE_MODEL="tiny-random", GATEWAY_ENGINE_ADDRESS=address)
+    assert "GATEWAY_ENGINE_MODEL and GATEWAY_ENGINE_ADDRESS are both set" in str(caught.value)
+    with pytest.raises(SettingsError) as caught:
+        read(tmp_path, '[engine]\nmodel = "tiny-random"\n', GATEWAY_ENGINE_ADDRESS=address)
+    assert "[engine] model and GATEWAY_ENGINE_ADDRESS are both set" in str(caught.value)
+
+
+def test_engines_may_run_in_several_places(tmp_path: Path) -> None:
+    two = "http://10.0.0.5:8801/v1, https://gpu.example/csm/v1,"
+    engine = read(tmp_path, GATEWAY_ENGINE_ADDRESS=two).engine
+    assert engine.addresses == ("http://10.0.0.5:8801/v1", "https://gpu.example/csm/v1")
+    assert read(tmp_path).engine.addresses == ()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "10.0.0.5:8801",
+        "ftp://10.0.0.5/v1",
+        "http://",
+        "http://me:hunter2@10.0.0.5/v1",
+        "http://a/v1?key=hunter2",
+        "http://a/v1,b",
+        "http://a/v1,http://a/v1",
+    ],
+)
+def test_an_engines_address_that_is_none_is_refused_and_not_repeated(
+    tmp_path: Path, address: str
+) -> None:
+    with pytest.raises(SettingsError, match=r"^GATEWAY_ENGINE_ADDRESS: ") as caught:
+        read(tmp_path, GATEWAY_ENGINE_ADDRESS=address)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_an_empty_variable_is_an_unset_one(tmp_path: Path) -> None:

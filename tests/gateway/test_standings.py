@@ -171,3 +171,17 @@ def test_asking_whether_it_rests_takes_nothing(now: float) -> None:
         asked.resting(acme(*KEYS), OFFER, "alloy", now)
     after = [ask(each, *KEYS, now=now) for each in (asked, left) for _ in range(4)]
     assert after[:4] == after[4:]
+
+
+def test_a_provider_that_is_left_alone_is_asked_by_nobody_until_it_is_back() -> None:
+    of = standings()
+    of.leave_alone("acme", "it is loading")
+    for desperate in (False, True):
+        rest = ask(of, "KEY_1", desperate=desperate)
+        assert isinstance(rest, Rest)
+        assert (rest.reason, rest.is_broken, rest.is_full) == ("it is loading", False, False)
+    assert of.resting(acme("KEY_1"), OFFER, "alloy", 0.0) == rest
+    of.leave_alone("acme", None)
+    of.leave_alone("acme", None)
+    assert of.resting(acme("KEY_1"), OFFER, "alloy", 0.0) is None
+    granted(of, "KEY_1")

@@ -6,7 +6,7 @@ from providers import WIRES, Catalog, read_catalog
 
 CONFIG = Path(__file__).parent.parent.parent / "config"
 FILE = CONFIG / "providers.toml"
-ELSEWHERE = {"local": "http://127.0.0.1:1/v1"}
+ELSEWHERE = {"local": ("http://127.0.0.1:1/v1",)}
 OPENAI_VOICES = (
     *("alloy", "ash", "ballad", "coral", "echo", "fable", "nova", "onyx", "sage", "shimmer"),
     *("verse", "marin", "cedar"),

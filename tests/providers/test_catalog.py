@@ -7,7 +7,7 @@ import pytest
 from providers import WIRES, Catalog, CatalogError, read_catalog
 
 SECRET = "sk-live-31415926535897932384626433832795"
-ELSEWHERE = {"local": "http://127.0.0.1:1/v1"}
+ELSEWHERE = {"local": ("http://127.0.0.1:1/v1",)}
 GOOD = """\
 # line 1
 [voice_families]
@@ -327,3 +327,35 @@ def test_an_offers_own_name_wins_over_its_family(tmp_path: Path) -> None:
     [narrow, _] = catalog.models["a/first"]
     assert [catalog.kin(offer, voice) for voice in ("alloy", "soft")] == ["alloy", "nova"]
     assert [catalog.kin(narrow, voice) for voice in ("soft", "stranger")] == ["alloy", None]
+
+
+def test_a_provider_in_several_places_is_as_many_rows_with_the_same_offers(tmp_path: Path) -> None:
+    places = {"one": ("http://a/v1", "http://b/v1/", "http://c/v1")}
+    environ = {"GATEWAY_PROVIDER_ONE_2_ADDRESS": "http://other/v1"}
+    catalog = read_catalog([written(tmp_path, GOOD)], environ, frozenset(WIRES), places)
+    assert {name: row.address for name, row in catalog.providers.items()} == {
+        "one": "http://a/v1",
+        "one-2": "http://other/v1",
+        "one-3": "http://c/v1",
+        "two": "https://two.example/v1",
+    }
+    assert [offer.name for offer in catalog.models["a/first"]] == [
+        *("one:a/first", "one-2:a/first", "one-3:a/first", "two:a/first"),
+    ]
+
+
+def test_a_further_place_that_has_anothers_name_stops_the_start(tmp_path: Path) -> None:
+    file = written(tmp_path, change(18, 'name = "one-2"'))
+    places = {"one": ("http://a/v1", "http://b/v1")}
+    with pytest.raises(CatalogError, match="'one-2' stands twice"):
+        read_catalog([file], {}, frozenset(WIRES), places)
+
+
+def test_a_row_says_what_it_takes_beyond_the_wire_and_where_its_id_is(tmp_path: Path) -> None:
+    fields = 'fields = { context = "before", caller = "user" }'
+    more = change(8, 'address = "http://one.example/v1"', fields, 'id_header = "X-Own-Id"')
+    row = read(written(tmp_path, more)).providers["one"]
+    assert row.fields == {"context": "before", "caller": "user"}
+    assert row.id_header == "X-Own-Id"
+    with pytest.raises(CatalogError, match=r"providers.toml:9: provider 'one': .*Invalid enum"):
+        read(written(tmp_path, more.replace("caller", "whoever")))

@@ -1,14 +1,20 @@
 """OpenAI's wire: what goes out, what is taken for audio, what is learned."""
 
 import asyncio
+import base64
 
 import pytest
 
-from providers import Client, NotAudio, Receipt, Sampling, speak
+from providers import Client, Made, NotAudio, Receipt, Sampling, Turn, speak
 from tests.doubles.asking import OFFER, ask, provider, saying
 from tests.doubles.sound import clip
 from tests.doubles.upstream import Upstream
 
+BEFORE = (
+    Turn("ann", "Who is there?", clip("wav", 0.1)),
+    Turn("bob", "It is I.", made=Made("test", "utt-1")),
+    Turn("0", "Come in.", clip("wav", 0.1), made=Made("another", "utt-2")),
+)
 PLAIN = {"model": "m", "voice": "alloy", "response_format": "mp3"}
 
 
@@ -43,6 +49,53 @@ async def test_everything_that_was_asked_for_goes_out(client: Client, upstream: 
     asked = {"speed": 1.25, "instructions": "Whisper.", "seed": 0, "temperature": 0.5}
     assert heard.body == PLAIN | asked | {"input": "full body", "style": "warm"}
     assert heard.headers["traceparent"] == speech.traceparent
+
+
+async def test_what_was_said_before_and_whose_request_it_is_go_out_under_the_rows_names(
+    client: Client, upstream: Upstream
+) -> None:
+    whom = provider(upstream.address("fine"), fields={"context": "before", "caller": "user"})
+    await ask(client, whom, saying("with a context", context=BEFORE, caller="c0ffee"))
+    [heard] = upstream.said("with a context")
+    wav = base64.b64encode(clip("wav", 0.1)).decode()
+    before = [
+        {"speaker": "ann", "text": "Who is there?", "audio": wav},
+        {"speaker": "bob", "text": "It is I.", "utterance_id": "utt-1"},
+        {"speaker": "0", "text": "Come in.", "audio": wav},
+    ]
+    said = {"input": "with a context", "before": before, "user": "c0ffee"}
+    assert heard.body == PLAIN | said
+
+
+@pytest.mark.parametrize("fields", [{}, {"caller": "user"}])
+async def test_a_server_whose_row_does_not_say_so_gets_no_context(
+    client: Client, upstream: Upstream, fields: dict[str, str]
+) -> None:
+    text = f"no context {len(fields)}"
+    whom = provider(upstream.address("fine"), fields=fields)
+    await ask(client, whom, saying(text, context=BEFORE, caller="c0ffee"))
+    [heard] = upstream.said(text)
+    assert heard.body == PLAIN | {"input": text} | ({"user": "c0ffee"} if fields else {})
+
+
+async def test_without_a_context_or_a_caller_nothing_more_goes_out(
+    client: Client, upstream: Upstream
+) -> None:
+    whom = provider(upstream.address("fine"), fields={"context": "context", "caller": "user"})
+    await ask(client, whom, saying("nothing before"))
+    [heard] = upstream.said("nothing before")
+    assert heard.body == PLAIN | {"input": "nothing before"}
+
+
+async def test_the_utterances_id_is_read_from_the_rows_own_header(
+    client: Client, upstream: Upstream
+) -> None:
+    whom = provider(upstream.address("billing"), id_header="x-utterance-id")
+    speech = saying("own id", options={"bill": ["x-utterance-id: utt-7", "x-generation-id: g"]})
+    _, receipt = await ask(client, whom, speech)
+    assert receipt.upstream_id == "utt-7"
+    _, receipt = await ask(client, whom, saying("no own id"))
+    assert receipt.upstream_id is None
 
 
 @pytest.mark.parametrize("field", ["model", "input", "voice", "response_format"])

@@ -20,8 +20,9 @@ PROVIDERS = CSM | {
     *("openai", "elevenlabs", "cartesia", "deepgram", "azure", "google", "polly", "hume", "groq"),
     *("together", "huggingface", "speaches", "kokoro", "vllm-omni", "local"),
 }
-# OpenAI and OpenRouter are dialects that the gateway's own clients speak; the others are words.
-WORDS = {"openai", "openrouter", "local", "together"}
+# OpenAI and OpenRouter are dialects that the gateway's own clients speak, the engine is our own,
+# and the others are words.
+WORDS = {"openai", "openrouter", "local", "local-csm", "together"}
 each_offer = pytest.mark.parametrize("offer", OFFERS, ids=lambda offer: offer.name)
 
 
