@@ -1,7 +1,7 @@
-"""Our own voices, as a server that speaks OpenAI's speech wire.
+"""Our own voices, each as a server that speaks OpenAI's speech wire: eSpeak NG and CSM-1B.
 
-An utterance's way, room by room: `__main__` reads the command line and `serve` runs the server;
-`endpoints` take the request, `body` turns it into an Utterance, `reply` leases a worker from
-`espeak.pool`, writes to it through `espeak.process` and sends on what it hears. The worker itself
-is `espeak.worker`, a small program around `espeak.library`.
+What both share is here: `__main__` reads the command line, `serve` listens and ends in order, `app`
+joins endpoints and errors, `body` reads a request, `reply` sends a clip on as it is made, `audio`
+names the formats that it can leave in. What they do not share is below: `espeak` leases a worker
+process to each request; `csm` has one engine process for each model, in which many speak at once.
 """

@@ -1,9 +1,8 @@
 """The two ways samples leave: bare, or behind a WAV header that does not know their number yet."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from struct import pack
-
-from local_engine.espeak.library import SAMPLE_RATE
 
 _SAMPLE_BYTES = 2
 _UNKNOWN_SIZE = 0xFFFFFFFF
@@ -17,16 +16,17 @@ class Format:
     header: bytes
 
 
-def _wav_header() -> bytes:
+def formats_at(sample_rate: int) -> Mapping[str, Format]:
+    """Give the formats by name, for samples of this rate in Hz."""
+    return {
+        "wav": Format("audio/wav", _wav_header(sample_rate)),
+        "pcm": Format(f"audio/pcm;rate={sample_rate};channels=1", b""),
+    }
+
+
+def _wav_header(sample_rate: int) -> bytes:
     """Build the header of a streamed file: only `fmt ` before `data`, sizes at their greatest."""
-    fmt = pack(
-        "<HHIIHH", 1, 1, SAMPLE_RATE, SAMPLE_RATE * _SAMPLE_BYTES, _SAMPLE_BYTES, _SAMPLE_BYTES * 8
-    )
+    bytes_a_second = sample_rate * _SAMPLE_BYTES
+    fmt = pack("<HHIIHH", 1, 1, sample_rate, bytes_a_second, _SAMPLE_BYTES, _SAMPLE_BYTES * 8)
     size = pack("<I", _UNKNOWN_SIZE)
     return b"RIFF" + size + b"WAVEfmt " + pack("<I", len(fmt)) + fmt + b"data" + size
-
-
-FORMATS = {
-    "wav": Format("audio/wav", _wav_header()),
-    "pcm": Format(f"audio/pcm;rate={SAMPLE_RATE};channels=1", b""),
-}

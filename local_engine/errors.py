@@ -2,10 +2,12 @@
 
 Refusal             400  the request is wrong, and `param` says where
 ├── UnknownModel    404
+├── UnknownUtterance 404
 ├── Unspeakable     400  a worker found nothing to say in the text
 ├── Overloaded      429  the queue is full
-└── Unavailable     503  no worker could speak; another try may succeed
-    └── WorkerLost       it died speaking: 503 before the first audio, a cut body after it
+└── Unavailable     503  nobody could speak; another try may succeed
+    ├── WorkerLost   it died speaking: 503 before the first audio, a cut body after it
+    └── EngineLost   as WorkerLost, of the process in which all of a model's clips are made
 """
 
 import logging
@@ -38,7 +40,13 @@ class Refusal(Exception):
 
 
 class UnknownModel(Refusal):
-    """The engine has one model, and it was not the one asked for."""
+    """None of the engine's models is the one asked for."""
+
+    status = HTTPStatus.NOT_FOUND
+
+
+class UnknownUtterance(Refusal):
+    """No clip of this id is remembered."""
 
     status = HTTPStatus.NOT_FOUND
 
@@ -51,14 +59,14 @@ class Unspeakable(Refusal):
 
 
 class Overloaded(Refusal):
-    """All workers speak and the queue before them is full."""
+    """Everybody speaks, and the queue is full."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
     retry_after = 1
 
 
 class Unavailable(Refusal):
-    """There is no worker to speak, for now."""
+    """There is nobody to speak, for now."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     retry_after = 1
@@ -69,6 +77,13 @@ class WorkerLost(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("the worker that was speaking died; another is being started")
+
+
+class EngineLost(Unavailable):
+    """The engine process ended, and every clip with it."""
+
+    def __init__(self) -> None:
+        super().__init__("the engine that was speaking ended; it is being started again")
 
 
 def tell_refusal(_: AnyRequest, refusal: Refusal) -> ErrorResponse:

@@ -1,60 +1,104 @@
-"""The engine's process: opens the pool, serves the application, and ends in order when told to."""
+"""The server's process: opens a voice, serves its application, and ends in order when told to."""
 
 import asyncio
 import os
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
 
 from granian.constants import Interfaces
 from granian.server.embed import Server
+from litestar import Litestar
 
-from local_engine.app import create_app
-from local_engine.endpoints import Engine
 from local_engine.errors import StartError
-from local_engine.espeak.pool import Pool
-from local_engine.espeak.voices import Voices
-from local_engine.settings import Settings
 
 _STDIN = 0
+_CONNECTIONS = 4096
+"""Open at once; granian's own 128 would make the next listeners wait unanswered."""
 
 
-async def serve(settings: Settings, *, exit_with_stdin: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where the server listens, and how it ends."""
+
+    host: str = "127.0.0.1"
+    port: int = 8801
+    drain_seconds: float = 10
+    """How long running requests may go on after SIGTERM."""
+    exit_with_stdin: bool = False
+
+
+class Speaker(Protocol):
+    """A voice with everything it runs."""
+
+    async def open(self, fail: Callable[[StartError], None], /) -> Litestar:
+        """Start what it needs, and give what is to be served.
+
+        A start that fails later is told to `fail`, which ends the server.
+        """
+
+    def drain(self) -> None:
+        """Take no new work."""
+
+    async def close(self) -> None:
+        """End what it runs, whether it is done or not."""
+
+
+@dataclass(slots=True)
+class _Ending:
+    """Whether the server is to end, and because of what."""
+
+    told: asyncio.Event
+    error: StartError | None = None
+
+    def fail(self, error: StartError) -> None:
+        self.error = self.error or error
+        self.told.set()
+
+
+async def serve(listening: Listening, speaker: Speaker) -> None:
     """Serve until SIGTERM, SIGINT or, if asked for, the end of stdin."""
-    told_to_end = asyncio.Event()
+    ending = _Ending(asyncio.Event())
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(sign, told_to_end.set)
-    if exit_with_stdin:
-        _watch_stdin(loop, told_to_end)
-    _check_free(settings.host, settings.port)
-    pool = Pool(settings)
+        loop.add_signal_handler(sign, ending.told.set)
+    if listening.exit_with_stdin:
+        _watch_stdin(loop, ending.told)
+    _check_free(listening.host, listening.port)
     try:
-        worker = await pool.open()
-        engine = Engine(settings, pool, Voices.of(worker.voices, worker.variants))
-        await _serve_until(told_to_end, engine)
+        app = await speaker.open(ending.fail)
+        await _serve_until(ending, listening, app, speaker)
     finally:
-        await pool.close()
+        await speaker.close()
+    if ending.error is not None:
+        raise ending.error
 
 
-async def _serve_until(told_to_end: asyncio.Event, engine: Engine) -> None:
+async def _serve_until(
+    ending: _Ending, listening: Listening, app: Litestar, speaker: Speaker
+) -> None:
     server = Server(
-        create_app(engine),
-        address=engine.settings.host,
-        port=engine.settings.port,
+        app,
+        address=listening.host,
+        port=listening.port,
         interface=Interfaces.ASGINL,
         websockets=False,
+        backlog=1024,
+        backpressure=_CONNECTIONS,
         log_enabled=False,
     )
     serving = asyncio.create_task(server.serve())
-    ending = asyncio.create_task(told_to_end.wait())
-    await asyncio.wait((serving, ending), return_when=asyncio.FIRST_COMPLETED)
-    engine.draining = True
+    told = asyncio.create_task(ending.told.wait())
+    await asyncio.wait((serving, told), return_when=asyncio.FIRST_COMPLETED)
+    speaker.drain()
     server.stop()  # type: ignore[no-untyped-call]  # granian leaves it so
     with suppress(TimeoutError):
-        await asyncio.wait_for(serving, engine.settings.drain_seconds)
-    ending.cancel()
+        await asyncio.wait_for(serving, listening.drain_seconds)
+    told.cancel()
 
 
 def _check_free(host: str, port: int) -> None:

@@ -20,6 +20,7 @@ from gateway.endpoints.shapes import (
     SpeechBody,
     VoiceId,
 )
+from gateway.kept.clips import Clips
 from gateway.metering.spoken import can_be_spoken
 from gateway.routing.planning import Asked
 from gateway.routing.policies import POLICIES, Policy
@@ -81,9 +82,9 @@ class Request:
         preferences = replace(self.preferences, allowed=allowed)
         return Asked(self.names, self.speech, preferences, self.policy)
 
-    async def recalled(self, reading: AsyncEngine, key_hash: str) -> "Request":
-        """The same, with what the ledger knows of the generations that its context names."""
-        turns = await recalled(self.speech.context, self.named, reading, key_hash)
+    async def recalled(self, key_hash: str, reading: AsyncEngine, kept: Clips) -> "Request":
+        """The same, with what is known of the generations that its context names."""
+        turns = await recalled(self.speech.context, self.named, key_hash, reading, kept)
         return replace(self, speech=replace(self.speech, context=turns))
 
 

@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.audio.containers import wav
 from gateway.endpoints.decoding import wrong
 from gateway.endpoints.shapes import ContextTurn
+from gateway.kept.clips import Clips
+from gateway.kept.whole import as_wav
 from gateway.metering.earlier import Earlier, find_earlier
 from providers import Made, Turn
 
@@ -35,9 +37,13 @@ def read_context(turns: Sequence[ContextTurn] | None) -> tuple[Turn, ...]:
 
 
 async def recalled(
-    turns: tuple[Turn, ...], named: Sequence[str | None], reading: AsyncEngine, key_hash: str
+    turns: tuple[Turn, ...],
+    named: Sequence[str | None],
+    key_hash: str,
+    reading: AsyncEngine,
+    kept: Clips,
 ) -> tuple[Turn, ...]:
-    """The turns, with what the ledger knows of the generations that they name.
+    """The turns, with what is known of the generations that they name, and their audio where kept.
 
     Another key's generation is as unknown as one that never was.
     """
@@ -45,10 +51,18 @@ async def recalled(
     if not wanted:
         return turns
     found = await find_earlier(reading, key_hash, wanted)
-    return tuple(
-        turn if id_ is None else _known(turn, found.get(id_), f"context.{place}")
-        for place, (turn, id_) in enumerate(zip(turns, named, strict=True))
-    )
+    known, room = [], MOST_AUDIO_BYTES - sum(len(turn.audio or b"") for turn in turns)
+    for place, (turn, id_) in enumerate(zip(turns, named, strict=True)):
+        if id_ is None:
+            known.append(turn)
+            continue
+        of_ours = _known(turn, found.get(id_), f"context.{place}")
+        if of_ours.audio is None:
+            audio = await as_wav(kept, id_, room)
+            room -= len(audio or b"")
+            of_ours = replace(of_ours, audio=audio)
+        known.append(of_ours)
+    return tuple(known)
 
 
 def _known(turn: Turn, earlier: Earlier | None, field: str) -> Turn:

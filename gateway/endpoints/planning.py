@@ -36,7 +36,7 @@ async def plan(request: Request[Any, Any, Any]) -> dict[str, Any]:
         strict=openai,
         default_task=caller.default_task,
     )
-    wanted = await wanted.recalled(gateway.reading, caller.key_hash)
+    wanted = await wanted.recalled(caller.key_hash, gateway.reading, gateway.kept)
     asked, moment = wanted.asked(caller.allowed), gateway.moment()
     planned = plan_request(asked, gateway.routes, gateway.default_policy, moment)
     return {

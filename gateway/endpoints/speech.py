@@ -47,7 +47,7 @@ async def speak(request: Request[Any, Any, Any]) -> ASGIApp:
         strict=openai,
         default_task=caller.default_task,
     )
-    wanted = await wanted.recalled(gateway.reading, caller.key_hash)
+    wanted = await wanted.recalled(caller.key_hash, gateway.reading, gateway.kept)
     claim = claim_of(request, content, OPENAI if openai else OPENROUTER, gateway)
     sse_characters = len(wanted.speech.text) if wanted.sse else None
     try:

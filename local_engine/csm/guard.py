@@ -66,11 +66,12 @@ def _character_seconds(character: str) -> float:
     return _SECONDS
 
 
-def levels(pcm: NDArray[np.int16]) -> NDArray[np.float64]:
+def levels(pcm: NDArray[np.int16]) -> NDArray[np.float32]:
     """The root mean square of each row of [rows, samples]: [rows]."""
     if not pcm.size:
-        return np.zeros(len(pcm))
-    loud: NDArray[np.float64] = np.sqrt(np.square(pcm, dtype=np.float64).mean(axis=1))
+        return np.zeros(len(pcm), np.float32)
+    wave = pcm.astype(np.float32)
+    loud: NDArray[np.float32] = np.sqrt(np.vecdot(wave, wave) / np.float32(pcm.shape[1]))
     return loud
 
 

@@ -136,11 +136,12 @@ class TorchRunner:
             self._held[slot].positions = end
 
     def begin(self, slot: int, sampling: Sampling) -> None:
+        held = self._held[slot]
         with _computing():
             with self._beside():
                 self._decoder.reset(slot)
             self._slots.begin(slot, sampling)
-        self._held[slot].sampling = sampling
+        held.sampling = sampling
 
     def launch(self, slots: Sequence[int]) -> None:
         rows = tuple(slots)
@@ -177,11 +178,12 @@ class TorchRunner:
             raise TypeError("not a snapshot of this runner")
         if snapshot.positions > self.longest:
             raise ValueError(f"the snapshot has {snapshot.positions} positions, too many")
+        held = self._held[slot]
         with _computing():
             self._slots.k[:, slot, :, : snapshot.positions] = snapshot.k
             self._slots.v[:, slot, :, : snapshot.positions] = snapshot.v
             self._slots.length[slot] = snapshot.positions
-        self._held[slot].positions = snapshot.positions
+        held.positions = snapshot.positions
 
     def encode(self, samples: Samples) -> Codes:
         size = self._network.shape.frame_samples

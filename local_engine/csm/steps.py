@@ -135,7 +135,8 @@ class Steps:
 
     def _frame(self, clip: Clip, output: StepOutput, row: int, level: float) -> Finish | None:
         try:
-            pcm, finish = clip.hear(output.codes[row], output.pcm[row], level)
+            # A copy: what is kept of one clip would keep the codes of its whole steps.
+            pcm, finish = clip.hear(output.codes[row].copy(), output.pcm[row], level)
         except WatermarkError:
             log.exception("utterance %s ends", clip.submit.utterance)
             return "lost"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from local_engine.errors import Overloaded, StartError, Unavailable
 from local_engine.espeak.process import WorkerProcess
-from local_engine.settings import Settings
+from local_engine.espeak.settings import Settings
 
 log = logging.getLogger(__name__)
 

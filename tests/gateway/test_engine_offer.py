@@ -13,7 +13,7 @@ from tests.conftest import NewDatabase
 from tests.doubles.books import Key, new_key, settled, until
 from tests.doubles.catalogue import STEADY, offer, provider
 from tests.doubles.running import ROOT, Running, running
-from tests.doubles.sound import clip
+from tests.doubles.sound import clip, read
 from tests.doubles.upstream import Upstream
 from tests.doubles.upstream.exchange import Heard
 
@@ -107,6 +107,14 @@ def test_the_engine_hears_what_was_said_before(
     assert settled(client, answer.headers["x-generation-id"])["cost"] == "0"
 
 
+def test_a_speed_that_the_engine_does_not_know_is_not_sent(
+    client: httpx.Client, upstream: Upstream, text: str
+) -> None:
+    assert speak(client, text, speed=1.5, top_p=0.9).status_code == 200
+    said = heard(upstream, text).body
+    assert ("speed" in said, said["top_p"]) == (False, 0.9)
+
+
 def test_a_server_of_the_same_wire_that_knows_no_context_is_sent_none(
     client: httpx.Client, upstream: Upstream, text: str
 ) -> None:
@@ -138,6 +146,24 @@ def test_elsewhere_a_generation_is_its_words_and_the_audio_that_came_with_it(
     given = {"generation_id": spoken(mine, f"{text} one", "local-csm")}
     assert speak(mine, f"{text} two", "local-csm-2", context=[named | given]).status_code == 200
     assert heard_turns(upstream, f"{text} two") == [named]
+
+
+@pytest.mark.parametrize("form", ["pcm", "wav", "mp3"])
+def test_where_its_audio_is_kept_everybody_hears_it(
+    mine: httpx.Client, upstream: Upstream, text: str, form: str
+) -> None:
+    body = {"model": CSM, "input": f"{text} one", "response_format": form}
+    once = {"Idempotency-Key": text}
+    first = mine.post("/v1/audio/speech", json=body, headers=once)
+    generation = first.headers["x-generation-id"]
+    named = {"speaker": "bob", "text": f"{text} one", "generation_id": generation}
+    settled(mine, generation)
+    assert speak(mine, f"{text} two", "local-csm-2", context=[named]).status_code == 200
+    [turn] = heard_turns(upstream, f"{text} two")
+    assert turn.keys() == {"speaker", "text", "audio"}
+    sound = base64.b64decode(turn["audio"])
+    assert int.from_bytes(sound[4:8], "little") == len(sound) - 8
+    assert read(sound, "wav").seconds == pytest.approx(1.0, abs=0.1)
 
 
 @pytest.mark.parametrize("path", ["/v1/audio/speech", "/v1/audio/speech/plan"])

@@ -61,16 +61,17 @@ async def test_it_is_told_whenever_the_engine_loads_and_when_it_is_ready(
     capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     [_, engine] = engines(told(GATEWAY_ENGINE_MODEL="tiny-random"))
-    keeper = EngineKeeper(engine, program=(*DOUBLE, "loading"), check_seconds=0.05)
+    keeper = EngineKeeper(engine, program=(*DOUBLE, "loading"), check_seconds=0.5)
     heard: list[str | None] = []
     keeper.start()
     keeper.telling(heard.append)
     try:
-        await become(lambda: heard[-1] is None)
+        await become(lambda: heard.count(None) == 1)
         assert set(heard[:-1]) == {LOADING}
+        before = len(heard)
         os.kill(keeper.pid or 0, signal.SIGKILL)
-        await become(lambda: heard[-1] is not None)
-        await become(lambda: heard[-1] is None)
+        await become(lambda: heard.count(None) == 2)
+        assert set(heard[before:-1]) == {LOADING}
     finally:
         await keeper.stop()
     said = capfd.readouterr().out.splitlines()
@@ -86,7 +87,7 @@ async def test_an_engine_that_is_not_ready_in_time_is_told_of_once_and_left_runn
     [_, engine] = engines(
         told(GATEWAY_ENGINE_MODEL="tiny-random", GATEWAY_ENGINE_READY_SECONDS="0.1")
     )
-    keeper = EngineKeeper(engine, program=(*DOUBLE, "full"), check_seconds=0.05)
+    keeper = EngineKeeper(engine, program=(*DOUBLE, "full"), check_seconds=0.5)
     keeper.start()
     try:
         await become(lambda: "is not ready after" in caplog.text)
@@ -131,7 +132,8 @@ def test_nobody_waits_for_an_engine_that_loads(loading: Running) -> None:
     assert (answer.status_code, answer.headers["x-provider"]) == (200, "local")
     assert answer.headers["x-attempts"] == "1"
     refused = speak(loading, CSM)
-    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+    assert refused.status_code == 503
+    assert 1 <= int(refused.headers["retry-after"]) <= 10
 
 
 @pytest.fixture

@@ -95,6 +95,15 @@ def streamed_header(sample_rate: int) -> bytes:
     return b"RIFF" + unknown + b"WAVEfmt \x10\0\0\0" + form + b"data" + unknown
 
 
+def file_of(pcm: bytes, sample_rate: int) -> bytes:
+    """A whole file of mono 16 bit samples."""
+    head = streamed_header(sample_rate)
+    size, all_after = len(pcm), len(head) - 8 + len(pcm)
+    return (
+        head[:4] + all_after.to_bytes(4, "little") + head[8:-4] + size.to_bytes(4, "little") + pcm
+    )
+
+
 class PcmFrames(Frames):
     """Samples without a header: given on at once, cut where a sample ends."""
 

@@ -51,7 +51,8 @@ def in_files(paths: Sequence[Path]) -> dict[str, Entry]:
 class Unread(Mapping[str, Tensor]):
     """Tensors by name, each read when it is taken, and brought to its device and type.
 
-    Those of the codec are float32 always. Progress is told in bytes as they will lie in memory.
+    Those of the codec are float32 always. Progress is told in bytes as they will lie in memory;
+    `bytes` are all of them.
     """
 
     def __init__(
@@ -61,14 +62,17 @@ class Unread(Mapping[str, Tensor]):
         self._device = device
         self._dtype = dtype
         self._progress = progress
-        self._total = sum(self._bytes(name) for name in entries)
+        self.bytes = sum(self._bytes(name) for name in entries)
         self._done = 0
 
     def __getitem__(self, name: str) -> Tensor:
         tensor = self._entries[name].read().to(self._device, self._type(name))
-        self._done = min(self._total, self._done + self._bytes(name))
-        self._progress("weights", self._done, self._total)
+        self._done += self._bytes(name)
+        self._progress("weights", self._done, self.bytes)
         return tensor
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries  # Mapping's own would read the tensor
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)

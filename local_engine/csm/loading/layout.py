@@ -13,8 +13,8 @@ from local_engine.csm.shape import Shape, Stack
 
 WHOLE = "model.safetensors"
 PICKLED = "ckpt.pt"
-# The second is what Sesame's repository on the hub calls it: its model.safetensors is in Sesame's
-# own layout, beside a config.json that is in both and names the index by `transformers_weights`.
+# From memory: the second is what sesame/csm-1b on the hub calls it. Its model.safetensors is in
+# Sesame's own layout, beside a config.json in both, whose `transformers_weights` names the index.
 _INDEXES = ("model.safetensors.index.json", "transformers.safetensors.index.json")
 _MOSHI_FILES = "tokenizer-*.safetensors"
 
@@ -59,6 +59,8 @@ def read_folder(
 ) -> Checkpoint:
     """Read a folder of either layout; ConfigError and CheckpointError say what is wrong with it."""
     config = read_json(folder / "config.json")
+    if not {"depth_decoder_config", "backbone_flavor"} & config.keys():
+        raise ConfigError(f"{folder} holds no CSM: its config.json has no depth_decoder_config")
     entries = _weights(folder, config)
     if "depth_decoder_config" in config and not is_sesame(entries):
         return Checkpoint(read_shape(config), flat(entries), table(config, "codec_config"))

@@ -8,7 +8,7 @@ import torch
 from local_engine.csm.loading.assemble import join
 from local_engine.csm.loading.entries import Progress, Unread
 from local_engine.csm.loading.errors import LoadError
-from local_engine.csm.loading.expected import account
+from local_engine.csm.loading.expected import account, is_spare
 from local_engine.csm.loading.fields import Json, read_json
 from local_engine.csm.loading.hub import fetch, is_hub_id
 from local_engine.csm.loading.layout import (
@@ -88,7 +88,14 @@ def _weights(
     checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype, progress: Progress
 ) -> Weights:
     account({name: entry.shape for name, entry in checkpoint.entries.items()}, checkpoint.shape)
-    return join(Unread(checkpoint.entries, device, dtype, progress), checkpoint.shape)
+    needed = {n: entry for n, entry in checkpoint.entries.items() if not is_spare(n)}
+    unread = Unread(needed, device, dtype, progress)
+    try:
+        return join(unread, checkpoint.shape)
+    except torch.OutOfMemoryError:
+        gibibytes = unread.bytes / 2**30
+        message = f"{device} has no room for the model's weights, which take {gibibytes:.1f} GiB"
+        raise LoadError(message) from None
 
 
 def _folder(source: str, revision: str | None, progress: Progress) -> Path:
@@ -143,6 +150,8 @@ def _device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise LoadError(f"device {name!r} is not known; auto, cpu, cuda and cuda:N are") from None
+    if device.type not in {"cpu", "cuda"}:
+        raise LoadError(f"device {name!r} is not known; auto, cpu, cuda and cuda:N are")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise LoadError(f"device {name!r} is not here: {torch.cuda.device_count()} CUDA devices")
     return device

@@ -44,7 +44,7 @@ CONFIG: Mapping[str, object] = {
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "head_dim": 16,
-    "max_position_embeddings": 512,
+    "max_position_embeddings": 2048,
     "bos_token_id": 256,
     "eos_token_id": 257,
     "rope_parameters": BACKBONE_ROPE,

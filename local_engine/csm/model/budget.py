@@ -74,14 +74,15 @@ def plan_budget(shape: Shape, dtype: torch.dtype, free: int, longest: int) -> Bu
     window = 2 * codec.layers * codec.kv_heads * codec.head_size * (codec.window + 1)
     width = 6 * stack.width + 5 * stack.ffn
     row = width + frame + shape.codebooks * stack.width
+    seen = shape.codebooks * shape.codes
     logits = 8 * shape.codes * 4
     waves = 4 * shape.frame_samples * codec.filters * 4
     return Budget(
         free=free,
         fixed=_PREFILL * (width * dtype.itemsize + 4 * stack.heads * longest) + _LIBRARIES,
-        kv=stack.layers * layer + shape.codebooks * shape.codes + stack.width * dtype.itemsize,
+        kv=stack.layers * layer + seen + stack.width * dtype.itemsize,
         codec=window * 4 + _TAILS,
-        row=layer + row * dtype.itemsize + logits + waves,
+        row=layer + row * dtype.itemsize + logits + waves + seen,
     )
 
 

@@ -12,6 +12,8 @@ from torch import Tensor
 FAST_RANKS = 64
 """Ranks that suffice while every row's top_k is 1 to 64; otherwise rank all the codes."""
 
+_COLDEST = 1e-5
+"""Below it, scores would overflow; it is as good as the likeliest code already."""
 _WORD = 0xFFFF_FFFF
 _STRIDE = 0x9E37_79B9
 
@@ -55,7 +57,7 @@ def surviving(scores: Tensor, choice: Choice, ranks: int) -> Tensor:
 
     Codes of equal score stand or fall together, as in transformers' top-k: bfloat16 has many.
     """
-    warmth = torch.where(choice.temperature > 0, choice.temperature, 1.0)
+    warmth = torch.where(choice.temperature > 0, choice.temperature.clamp(min=_COLDEST), 1.0)
     scores = scores / warmth[:, None]
     ranked = scores.topk(ranks).values
     limit = torch.where(choice.top_k > 0, choice.top_k, ranks).clamp(max=ranks)

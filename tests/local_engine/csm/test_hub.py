@@ -1,6 +1,7 @@
 """Fetching from a hub on the loopback: only what is needed, and errors that one can act on."""
 
 import json
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +10,14 @@ import torch
 from fake_hub import COMMIT, STALE_TOKEN, TOKEN, FakeHub, serving
 from offline_tokenizer import write_tokenizer
 from reference import small_reference
+from safetensors.torch import save
+from sesame_layout import as_sesame
 
-from local_engine.csm.loading.errors import HubError
+from local_engine.csm.loading.config import read_shape
+from local_engine.csm.loading.errors import CheckpointError, HubError
 from local_engine.csm.loading.hub import fetch, is_hub_id
 from local_engine.csm.loading.model import load
+from local_engine.csm.loading.names import flat
 from local_engine.csm.settings import EngineSettings
 
 Told = list[tuple[str, int, int]]
@@ -88,6 +93,31 @@ def test_a_repository_without_an_index_is_fetched_whole(hub: FakeHub) -> None:
     load(_settings("maker/plain"), _quiet)
     assert "model.safetensors" in hub.fetched
     assert "ckpt.pt" not in hub.fetched
+
+
+@pytest.mark.parametrize("kind", ["whole", "pickled"])
+def test_sesames_layout_takes_its_codec_and_tokenizer_from_the_hub(
+    hub: FakeHub, kind: str, tmp_path: Path
+) -> None:
+    hub.repositories = _sesames(kind, tmp_path)
+    settings = EngineSettings(
+        name="a",
+        source="maker/sesame",
+        codec_source="maker/mimi",
+        tokenizer="maker/llama",
+        device="cpu",
+    )
+    model = load(settings, _quiet)
+    assert model.shape.codebooks == 4
+    assert model.codec_config["model_type"] == "mimi"
+    assert len(hub.fetched) == 5
+
+
+def test_a_repository_without_mimi_is_no_codec(hub: FakeHub, tmp_path: Path) -> None:
+    hub.repositories = {**_sesames("whole", tmp_path), "maker/mimi": {"README.md": b""}}
+    settings = EngineSettings(name="a", source="maker/sesame", codec_source="maker/mimi")
+    with pytest.raises(CheckpointError, match="holds no Mimi"):
+        load(settings, _quiet)
 
 
 def test_what_is_in_the_cache_needs_no_hub(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,9 +213,35 @@ def test_a_hub_id_is_an_owner_and_a_name() -> None:
     assert not any(map(is_hub_id, ["csm", "/a/b", "./a", "../a", "a/b/c", "~/a", "a/", ""]))
 
 
+def _sesames(kind: str, folder: Path) -> dict[str, dict[str, bytes]]:
+    """Three repositories: the weights by Sesame's names, Mimi, and a tokenizer."""
+    reference = small_reference()
+    tensors = flat(reference.state_dict())
+    config = reference.config.to_dict()
+    weights = as_sesame(tensors, read_shape(config))
+    codec = {
+        name.removeprefix("codec_model."): tensor
+        for name, tensor in tensors.items()
+        if name.startswith("codec_model.")
+    }
+    if kind == "pickled":
+        torch.save(weights, folder / "ckpt.pt")
+        model = {"ckpt.pt": (folder / "ckpt.pt").read_bytes()}
+    else:
+        model = {"model.safetensors": save(weights)}
+    mimi = json.dumps(config["codec_config"] | {"model_type": "mimi"}).encode()
+    return {
+        "maker/sesame": {"config.json": json.dumps(config).encode(), **model},
+        "maker/mimi": {"config.json": mimi, "model.safetensors": save(codec)},
+        "maker/llama": {"tokenizer.json": write_tokenizer(folder).read_bytes()},
+    }
+
+
 def _refusal(repository: str) -> str:
     with pytest.raises(HubError) as refused:
         load(_settings(repository), _quiet)
+    told = "".join(traceback.format_exception(refused.value))
+    assert not any(token in told for token in (TOKEN, STALE_TOKEN, "hf_another0123456789"))
     return str(refused.value)
 
 

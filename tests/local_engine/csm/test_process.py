@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from engine_stage import submit
 from fake_runner import FRAME_SAMPLES
+from msgspec.structs import replace
 
 from local_engine.csm.life import CANNOT_START
 from local_engine.csm.link import Link, decode_from_engine
@@ -96,12 +97,16 @@ class Server:
 
 
 @contextmanager
-def serving(source: str = "", **settings: object) -> Iterator[Server]:
+def serving(
+    source: str = "",
+    program: Sequence[str] = (str(HERE / "process_double.py"),),
+    **settings: object,
+) -> Iterator[Server]:
     ours, theirs = socket.socketpair()
     asked = EngineSettings(name="fake", source=source, **settings)
     arguments = ["--fd", str(theirs.fileno()), "--settings", msgspec.json.encode(asked).decode()]
     process = subprocess.Popen(
-        [sys.executable, str(HERE / "fake_engine.py"), *arguments],
+        [sys.executable, *program, *arguments],
         pass_fds=[theirs.fileno()],
         env=os.environ | {"PYTHONPATH": str(HERE.parents[2])},
         stderr=subprocess.PIPE,
@@ -245,3 +250,14 @@ def test_what_keeps_it_from_starting_is_told(
         assert isinstance(message, Failed)
         assert why in message.message
         assert server.wait() == CANNOT_START
+
+
+def test_the_real_program_speaks_with_tiny_random() -> None:
+    program = ("-m", "local_engine.csm.process")
+    with serving("tiny-random", program, device="cpu", slots=2, waiting=1) as server:
+        ready = server.greet()
+        assert (ready.sample_rate, ready.frame_samples, ready.device) == (24_000, 1_920, "cpu")
+        server.speak(replace(submit(1, most_frames=5), voice=ready.voices[0]))
+        assert (server.ended[1].finish, len(server.heard[1])) == ("length", 5 * 1920 * 2)
+        server.order(Drain())
+        assert server.wait() == 0

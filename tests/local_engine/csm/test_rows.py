@@ -108,7 +108,8 @@ def test_deterministic_steps_have_the_same_bits_for_any_company(network: Network
     """Seen in the hidden state itself, by keeping keys and values and going on from them."""
     lone, crowded = (small_runner(network, deterministic=True) for _ in range(2))
     start(lone, 2, OURS)
-    for slot, request in enumerate([*others(2), OURS, *others(2)]):
+    longer = Request(some_text(100, 8), sampling=EVERY)
+    for slot, request in enumerate([*others(2), OURS, longer, *others(1)]):
         start(crowded, slot, request)
     for _ in range(6):
         step_of(lone, [2])

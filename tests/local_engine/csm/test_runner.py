@@ -150,6 +150,20 @@ def test_stretches_that_do_not_fit_are_refused(
         small_runner(network).prefill([Prefill(0, start_at, prompt)])
 
 
+def test_the_trash_slot_is_nobodys(network: Network) -> None:
+    runner = small_runner(network, slots=2)
+    for ask in (
+        lambda: runner.begin(2, WARM),
+        lambda: runner.launch([2]),
+        lambda: runner.keep(2, 0),
+        lambda: runner.prefill([Prefill(2, 0, OURS.prompt)]),
+    ):
+        with pytest.raises(IndexError):
+            ask()
+    start(runner, 0, OURS)
+    np.testing.assert_array_equal(frames_of(runner, 0, 6), speak_alone(small_runner(network), OURS))
+
+
 def test_a_segment_is_padded_to_whole_frames(network: Network) -> None:
     runner = small_runner(network)
     size = network.shape.frame_samples

@@ -35,6 +35,7 @@ SETTINGS = [
     Sampling(temperature=1.0, top_k=0, min_p=0.1),
     Sampling(temperature=2.0, top_k=64, top_p=0.95, min_p=0.02),
     Sampling(temperature=0.5, top_k=150, top_p=0.01),
+    Sampling(temperature=1.0, top_k=30, top_p=0.0),
     Sampling(temperature=1.0, top_k=0),
 ]
 WORDS = [2845829992, 229870754, 2688735095, 2487721441, 2591771346]
@@ -119,6 +120,13 @@ def test_a_temperature_of_zero_takes_the_likeliest_beside_others_that_draw() -> 
     for frame in range(20):
         drawn = sample(logits, replace(choice, frame=torch.full((3,), frame)), 0, CODES)
         assert drawn[1] == logits[1].argmax()
+
+
+@pytest.mark.parametrize("temperature", [1e-3, 1e-12, 1e-40])
+def test_hardly_any_temperature_is_as_good_as_none(temperature: float) -> None:
+    logits = some_logits(4)
+    drawn = sample(logits, choice_of([Sampling(temperature=temperature)] * 4), 0, FAST_RANKS)
+    assert torch.equal(drawn, logits.argmax(-1))
 
 
 def test_logits_that_are_not_numbers_give_a_code_all_the_same() -> None:

@@ -12,16 +12,18 @@ import torch
 from offline_tokenizer import write_tokenizer
 from reference import small_reference
 from safetensors.torch import save_file
+from sesame_layout import as_sesame
 from torch import Tensor
 from transformers import CsmForConditionalGeneration
 
 from local_engine.csm.loading.assemble import assemble
-from local_engine.csm.loading.config import FLAVOURS, read_sesame, read_shape
-from local_engine.csm.loading.entries import held
+from local_engine.csm.loading.config import FLAVOURS, read_codec, read_sesame, read_shape
+from local_engine.csm.loading.entries import CODEC, Entry, held
 from local_engine.csm.loading.errors import CheckpointError, ConfigError, LoadError
+from local_engine.csm.loading.expected import account, expected
 from local_engine.csm.loading.layout import CodecFiles, codec_files, read_folder
 from local_engine.csm.loading.model import load
-from local_engine.csm.loading.names import flat, from_moshi, halved
+from local_engine.csm.loading.names import flat, from_moshi, from_sesame, halved
 from local_engine.csm.settings import EngineSettings
 from local_engine.csm.shape import Rope, Shape, Stack
 
@@ -33,17 +35,6 @@ CONFIG = {
     "audio_num_codebooks": 4,
     "bos_token_id": 256,
     "eos_token_id": 257,
-}
-LAYER = {
-    "self_attn.q_proj.weight": "attn.q_proj.weight",
-    "self_attn.k_proj.weight": "attn.k_proj.weight",
-    "self_attn.v_proj.weight": "attn.v_proj.weight",
-    "self_attn.o_proj.weight": "attn.output_proj.weight",
-    "input_layernorm.weight": "sa_norm.scale",
-    "post_attention_layernorm.weight": "mlp_norm.scale",
-    "mlp.gate_proj.weight": "mlp.w1.weight",
-    "mlp.down_proj.weight": "mlp.w2.weight",
-    "mlp.up_proj.weight": "mlp.w3.weight",
 }
 
 
@@ -88,7 +79,7 @@ def mimi(
 @pytest.fixture
 def folder(tensors: dict[str, Tensor], shape: Shape, tmp_path: Path) -> Path:
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
-    save_file(_as_sesame(tensors, shape), tmp_path / "model.safetensors")
+    save_file(as_sesame(tensors, shape), tmp_path / "model.safetensors")
     write_tokenizer(tmp_path)
     return tmp_path
 
@@ -115,7 +106,7 @@ def test_sesames_pickled_file_is_the_same_model(
     shape: Shape,
 ) -> None:
     (folder / "model.safetensors").unlink()
-    torch.save(_as_sesame(tensors, shape), folder / "ckpt.pt")
+    torch.save(as_sesame(tensors, shape), folder / "ckpt.pt")
     found = read_folder(folder, codec_files(mimi), flavours)
     assert torch.equal(
         found.entries["backbone_model.layers.1.self_attn.k_proj.weight"].read(),
@@ -203,6 +194,21 @@ def test_sesames_flavours_have_the_real_measurements() -> None:
     assert found.depth.head_size * found.depth.heads == found.depth.width == 1024
 
 
+def test_the_real_model_by_sesames_names_is_accounted_for() -> None:
+    """On the meta device: Sesame's flavours and the real Mimi, where config.json says no more."""
+    real = CONFIG | {"backbone_flavor": "llama-1B", "decoder_flavor": "llama-100M"}
+    real |= {"text_vocab_size": 128_256, "audio_vocab_size": 2051, "audio_num_codebooks": 32}
+    shape = read_sesame(real).shape(read_codec({}, 32))
+    tensors = {name: torch.empty(size, device="meta") for name, size in expected(shape)}
+    sesame = as_sesame(tensors, shape)
+    found = from_sesame(held(sesame), shape) | {
+        n: Entry(tuple(t.shape), t.clone) for n, t in tensors.items() if n.startswith(CODEC)
+    }
+    account({name: entry.shape for name, entry in found.items()}, shape)
+    assert len(sesame) == 5 + 2 + 20 * 9
+    assert sum(tensor.numel() for tensor in sesame.values()) == 1_552_791_552
+
+
 def test_an_unknown_key_of_sesame_is_refused(
     folder: Path,
     mimi: Path,
@@ -210,7 +216,7 @@ def test_an_unknown_key_of_sesame_is_refused(
     tensors: dict[str, Tensor],
     shape: Shape,
 ) -> None:
-    more = _as_sesame(tensors, shape) | {"backbone.layers.0.attn.bias": torch.zeros(3)}
+    more = as_sesame(tensors, shape) | {"backbone.layers.0.attn.bias": torch.zeros(3)}
     save_file(more, folder / "model.safetensors")
     found = read_folder(folder, codec_files(mimi), flavours)
     read = {name: entry.read() for name, entry in found.entries.items()}
@@ -257,35 +263,6 @@ def test_attention_of_kyutai_in_a_wrong_size_is_named(shape: Shape) -> None:
 
 def _quiet(stage: str, done: int, total: int) -> None:
     assert stage
-
-
-def _as_sesame(tensors: Mapping[str, Tensor], shape: Shape) -> dict[str, Tensor]:
-    """What Sesame's own file of this model would hold."""
-    found = {
-        "text_embeddings.weight": tensors["embed_text_tokens.weight"],
-        "audio_embeddings.weight": tensors["depth_decoder.model.embed_tokens.weight"],
-        "projection.weight": tensors["depth_decoder.model.inputs_embeds_projector.weight"],
-        "codebook0_head.weight": tensors["lm_head.weight"],
-        "audio_head": tensors["depth_decoder.codebooks_head.weight"],
-    }
-    for ours, theirs, stack in (
-        ("backbone_model.", "backbone.", shape.backbone),
-        ("depth_decoder.model.", "decoder.", shape.depth),
-    ):
-        found[f"{theirs}norm.scale"] = tensors[f"{ours}norm.weight"]
-        heads = {"attn.q_proj.weight": stack.heads, "attn.k_proj.weight": stack.kv_heads}
-        for n in range(stack.layers):
-            for plain, name in LAYER.items():
-                tensor = tensors[f"{ours}layers.{n}.{plain}"]
-                if name in heads:
-                    tensor = _alternate(tensor, heads[name])
-                found[f"{theirs}layers.{n}.{name}"] = tensor
-    return {name: tensor.detach().clone() for name, tensor in found.items()}
-
-
-def _alternate(weight: Tensor, heads: int) -> Tensor:
-    rows, width = weight.shape
-    return weight.view(heads, 2, rows // heads // 2, width).transpose(1, 2).reshape(rows, width)
 
 
 def _turned(values: Tensor, angles: Tensor, *, alternate: bool) -> Tensor:

@@ -1,17 +1,20 @@
 """What can be asked of the engine: speech, its model, its voices, its health."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from litestar import Request, Response, get, post
 from litestar.datastructures import State
 from litestar.types import ASGIApp
 
-from local_engine.body import SpeechBody
 from local_engine.errors import Unavailable
+from local_engine.espeak.body import SpeechBody
 from local_engine.espeak.pool import Health, Pool
+from local_engine.espeak.settings import MODEL, Settings
+from local_engine.espeak.utterance import Utterance
 from local_engine.espeak.voices import Voice, Voices
-from local_engine.reply import Reply
-from local_engine.settings import MODEL, Settings
+from local_engine.reply import Listen, Reply
 
 
 @dataclass(slots=True)
@@ -44,7 +47,15 @@ async def speak(request: Request[None, None, State], engine: Engine) -> ASGIApp:
     utterance = body.utterance(engine.voices, engine.settings.max_characters)
     if engine.draining:
         raise Unavailable("the engine is ending")
-    return Reply(engine.pool, utterance, body.format(), engine.settings.stall_seconds)
+    clip = _speaking(engine.pool, utterance)
+    return Reply(clip, body.format(), engine.settings.stall_seconds)
+
+
+@asynccontextmanager
+async def _speaking(pool: Pool, utterance: Utterance) -> AsyncIterator[Listen]:
+    async with pool.lease() as worker:
+        await worker.begin(utterance)
+        yield worker.listen
 
 
 @get("/v1/models", sync_to_thread=False)

@@ -1,4 +1,4 @@
-"""What the engine is told at start; the command line fills it in."""
+"""What the embedded voice is told at start; the command line fills it in."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,8 @@ MODEL = "espeak-ng"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """One engine: where it listens, how many voices speak at once, how long it is patient."""
+    """How many voices speak at once, and how long it is patient."""
 
-    host: str = "127.0.0.1"
-    port: int = 8801
     workers: int = 2
     """Utterances spoken at the same time, each in a process of its own."""
     waiting: int = 64
@@ -19,6 +17,4 @@ class Settings:
     """How long a request waits for a worker before it is answered 503."""
     stall_seconds: float = 60
     """How long a client may take no audio before its worker is taken from it."""
-    drain_seconds: float = 10
-    """How long running requests may go on after SIGTERM."""
     max_characters: int = 100_000
