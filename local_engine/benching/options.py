@@ -45,6 +45,7 @@ def read_options(arguments: Sequence[str]) -> Asked:
         seconds=given.seconds or (540.0 if fast else 18.0),
         baseline=given.baseline,
         clients=clients if given.server else (),
+        load_seconds=given.load_seconds,
     )
     return Asked(run, given.json)
 
@@ -66,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, help="for all of it (540 on CUDA, 18 on a CPU)")
     parser.add_argument("--server", action="store_true", help="measure the HTTP server, too")
     parser.add_argument("--clients", type=_numbers, metavar="1,8,64", help="of the server")
+    parser.add_argument("--load-seconds", type=float, default=0, help="of each number of clients")
     parser.add_argument(
         "--no-baseline", action="store_false", dest="baseline", help="without transformers"
     )

@@ -182,3 +182,5 @@ class Run:
     baseline: bool
     clients: tuple[int, ...]
     """Of the server; none where it is not measured."""
+    load_seconds: float
+    """With so many clients; 0 takes what the time allows."""

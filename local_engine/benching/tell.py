@@ -128,7 +128,9 @@ def _server(figures: ServerFigures, console: Console) -> None:
     title = f"server over HTTP, clips of {figures.frames} frames, ms"
     _table(console, title, _LEVELS, map(_level, figures.levels))
     if figures.cancel is not None:
-        _line(console, "cancel, ms", " ".join(_three(figures.cancel)))
+        names = zip(("mean", "p50", "p99"), _three(figures.cancel), strict=True)
+        told = ", ".join(f"{name} {value}" for name, value in names)
+        _line(console, "cancel, ms", f"{told} ({figures.cancel.samples} times)")
 
 
 def _level(level: Level) -> Row:

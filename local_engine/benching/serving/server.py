@@ -57,7 +57,8 @@ def measure_server(run: Run, budget: Budget, share: float) -> ServerFigures | No
 
 def _measured(serving: Serving, run: Run, budget: Budget, share: float) -> ServerFigures:
     frames = _CLIP_FRAMES * run.frames
-    seconds = max(1.0, _LEVEL_SHARE * budget.until(share) / (len(run.clients) + 1))
+    allowed = max(1.0, _LEVEL_SHARE * budget.until(share) / (len(run.clients) + 1))
+    seconds = run.load_seconds or allowed
     load = Load(_HOST, serving.port, serving.model, 0, seconds, frames)
     points = [
         (
@@ -69,8 +70,9 @@ def _measured(serving: Serving, run: Run, budget: Budget, share: float) -> Serve
     levels = list(budget.each(points, share))
     cancelled = budget.attempt("cancelling", share, lambda: _ask(load))
     ms = [1000 * each for each in cancelled.cancels] if cancelled else []
-    if cancelled and not ms:
-        budget.drop("cancelling", "no clip ended within its time after its client hung up")
+    if cancelled and cancelled.failed:
+        why = "a clip was refused, or did not end within its time after its client hung up"
+        budget.drop(f"cancelling {cancelled.failed} more times", why)
     return ServerFigures(
         start_seconds=serving.start_seconds,
         frames=frames,

@@ -4,7 +4,7 @@ Speed does not depend on values, so that a model of any size can be measured wit
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from zlib import crc32
@@ -62,16 +62,39 @@ REAL_CONFIG: Mapping[str, object] = {
     },
     "codec_config": {"model_type": "mimi", "num_quantizers": 32},
 }
-"""CSM-1B, as transformers' CsmConfig has it by default; held against that in tests."""
+"""CSM-1B: CsmConfig's defaults, and the frequencies that transformers' converter writes."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where, as what and from which seed tensors are drawn."""
+class Sketch:
+    """One tensor that is to be drawn."""
 
-    device: torch.device
+    name: str
+    size: tuple[int, ...]
     dtype: torch.dtype
-    seed: int
+    """As asked for; the codec is float32 whatever that is."""
+    scale: float
+    reserved: int
+    """Codes at the end, of a head's outputs, that are never likely."""
+
+    def drawn(self, draw: torch.Generator) -> Tensor:
+        """Draw it on the generator's device."""
+        values = _values(self.name, self.size, self.dtype, draw).mul_(self.scale)
+        if self.name == "lm_head.weight":
+            values[self.size[0] - self.reserved :] = 0
+        if self.name == "depth_decoder.codebooks_head.weight":
+            values[..., self.size[-1] - self.reserved :] = 0
+        return values
+
+
+def sketches(shape: Shape, dtype: torch.dtype) -> Iterator[Sketch]:
+    """Name every tensor of a model, the shared table once, as a file of the hub has it."""
+    last = f"{CODEC}decoder.layers.{3 * len(shape.codec.ratios) + 2}.conv.weight"
+    reserved = shape.codes - shape.codec.codebook_size
+    for name, size in expected(shape):
+        if name != BACKBONE_TABLE:
+            kind = torch.float32 if name.startswith(CODEC) else dtype
+            yield Sketch(name, size, kind, _LOUDNESS if name == last else 1.0, reserved)
 
 
 def random_checkpoint(
@@ -82,52 +105,26 @@ def random_checkpoint(
     The codec is drawn in float32 whatever `dtype` is; a GPU draws other values than a CPU.
     """
     shape = read_shape(config)
-    place = _Place(torch.device(device), dtype, seed)
-    last = f"{CODEC}decoder.layers.{3 * len(shape.codec.ratios) + 2}.conv.weight"
     entries = {
-        name: Entry(size, partial(_drawn, name, size, place, _damping(name, last, shape)))
-        for name, size in expected(shape)
-        if name != BACKBONE_TABLE  # a file of the hub has the shared table once, too
+        one.name: Entry(one.size, partial(_read, one, torch.device(device), seed))
+        for one in sketches(shape, dtype)
     }
     return Checkpoint(shape, entries, table(config, "codec_config"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Damping:
-    """What is done to a drawn tensor: all of it is scaled, its last outputs are silenced."""
-
-    scale: float = 1.0
-    silent_rows: int = 0
-    silent_columns: int = 0
+def _read(sketch: Sketch, device: torch.device, seed: int) -> Tensor:
+    # A CPU generator takes 32 bits of its seed.
+    own = crc32(f"{seed} {sketch.name}".encode())
+    return sketch.drawn(torch.Generator(device).manual_seed(own))
 
 
-def _damping(name: str, last: str, shape: Shape) -> _Damping:
-    """Reserved codes are never likely; the last convolution is not too loud."""
-    reserved = shape.codes - shape.codec.codebook_size
-    if name == "lm_head.weight":
-        return _Damping(silent_rows=reserved)
-    if name == "depth_decoder.codebooks_head.weight":
-        return _Damping(silent_columns=reserved)
-    return _Damping(scale=_LOUDNESS) if name == last else _Damping()
-
-
-def _drawn(name: str, size: tuple[int, ...], place: _Place, damping: _Damping) -> Tensor:
-    values = _values(name, size, place).mul_(damping.scale)
-    values[len(values) - damping.silent_rows :] = 0
-    values[..., size[-1] - damping.silent_columns :] = 0
-    return values
-
-
-def _values(name: str, size: tuple[int, ...], place: _Place) -> Tensor:
+def _values(name: str, size: tuple[int, ...], dtype: torch.dtype, draw: torch.Generator) -> Tensor:
     """Draw what keeps the variance of what passes through; norms and scales pass it as it is."""
-    device = place.device
-    dtype = torch.float32 if name.startswith(CODEC) else place.dtype
     if name.endswith(("norm.weight", "cluster_usage", "layer_scale.scale")):
-        return torch.ones(size, device=device, dtype=dtype)
+        return torch.ones(size, device=draw.device, dtype=dtype)
     if name.endswith(".bias"):
-        return torch.zeros(size, device=device, dtype=dtype)
-    draw = torch.Generator(device).manual_seed((place.seed << 32) + crc32(name.encode()))
-    values = torch.randn(size, generator=draw, device=device, dtype=dtype)
+        return torch.zeros(size, device=draw.device, dtype=dtype)
+    values = torch.randn(size, generator=draw, device=draw.device, dtype=dtype)
     if name.endswith(("embed_sum", "embed_text_tokens.weight", "embed_tokens.weight")):
         return values
     return values.div_(math.sqrt(_inputs(name, size)))

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 
 import torch
 
+from local_engine.csm.loading.config import read_shape
+from local_engine.csm.loading.entries import held
 from local_engine.csm.loading.layout import Checkpoint
-from local_engine.csm.loading.random import BACKBONE_ROPE, DEPTH_ROPE, random_checkpoint
+from local_engine.csm.loading.random import BACKBONE_ROPE, DEPTH_ROPE, sketches
 
 _SEED = 20_240_806
 _RESERVED = 3
@@ -66,4 +68,7 @@ CONFIG: Mapping[str, object] = {
 
 def tiny_checkpoint() -> Checkpoint:
     """Draw every tensor, float32 on the CPU: the same values at every start."""
-    return random_checkpoint(CONFIG, "cpu", torch.float32, _SEED)
+    shape = read_shape(CONFIG)
+    draw = torch.Generator().manual_seed(_SEED)
+    tensors = {one.name: one.drawn(draw) for one in sketches(shape, torch.float32)}
+    return Checkpoint(shape, held(tensors), CODEC_CONFIG)
