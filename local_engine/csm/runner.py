@@ -35,7 +35,7 @@ from local_engine.csm.running import (
 BUCKETS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 """Batch sizes that steps are padded to."""
 
-_REACH = 64
+REACH = 64
 """The torch reference reads whole blocks of so many positions."""
 
 
@@ -221,7 +221,7 @@ class TorchRunner:
         if self._plan.deterministic:
             return Bounds(self.longest, ranks)
         most = max(self._held[slot].positions for slot in rows) + 1
-        return Bounds(min(self.longest, -(-most // _REACH) * _REACH), ranks)
+        return Bounds(min(self.longest, -(-most // REACH) * REACH), ranks)
 
     def _deliver(self, rows: tuple[int, ...], out: Buffers) -> None:
         """Decode and send. The codec reads copies: the next step may write `out` meanwhile."""
