@@ -224,8 +224,13 @@ class TorchRunner:
         return Bounds(min(self.longest, -(-most // _REACH) * _REACH), ranks)
 
     def _deliver(self, rows: tuple[int, ...], out: Buffers) -> None:
-        """Decode and send. The codec reads copies: the next step may write `out` meanwhile."""
-        taken = out.rows.clone(), out.codes.clone(), out.stopped.clone()
+        """Decode and send. The codec reads copies: the next step may write `out` meanwhile.
+
+        A CUDA codec has batch sizes of its own to keep to; on a CPU each row costs the same, and
+        padding is not decoded.
+        """
+        size = len(rows) if self._side is None else len(out.rows)
+        taken = out.rows[:size].clone(), out.codes[:size].clone(), out.stopped[:size].clone()
         with self._beside():
             if self._side is not None:
                 for tensor in taken:
