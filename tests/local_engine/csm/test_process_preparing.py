@@ -7,7 +7,7 @@ from engine_stage import submit
 from fake_runner import FakePreparer, FakeRunner
 
 from local_engine.csm.messages import Refused
-from local_engine.csm.preparing import Prepared, PreparingThread, prepare
+from local_engine.csm.prompting.preparing import Prepared, PreparingThread, prepare
 from local_engine.csm.running import Codes, OutOfMemory
 
 SECONDS = 10

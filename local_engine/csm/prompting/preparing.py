@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from local_engine.csm.guard import Cap
 from local_engine.csm.messages import Refused, Submit
 from local_engine.csm.running import Codes, OutOfMemory, Prompt, Sampling
-from local_engine.csm.snapshots import Boundary
+from local_engine.csm.speaking.guard import Cap
+from local_engine.csm.speaking.snapshots import Boundary
 
 log = logging.getLogger(__name__)
 
