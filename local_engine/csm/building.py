@@ -7,9 +7,6 @@ from pathlib import Path
 
 import torch
 
-from local_engine.csm.codes_cache import CodesCache, cache_folder
-from local_engine.csm.engine import Parts
-from local_engine.csm.life import Progress
 from local_engine.csm.loading.errors import LoadError
 from local_engine.csm.loading.fingerprint import fingerprint
 from local_engine.csm.loading.model import Model, load
@@ -17,12 +14,15 @@ from local_engine.csm.messages import Ready
 from local_engine.csm.model.budget import plan_budget
 from local_engine.csm.model.codec.build import build_codec
 from local_engine.csm.model.network import build_network
-from local_engine.csm.prompt import turn_prompt
-from local_engine.csm.prompting import PromptPreparer, SpokenVoice
+from local_engine.csm.prompting.codes_cache import CodesCache, cache_folder
+from local_engine.csm.prompting.preparer import PromptPreparer, SpokenVoice
+from local_engine.csm.prompting.prompt import turn_prompt
+from local_engine.csm.prompting.voices import Voice, read_voices, voice_codes
 from local_engine.csm.runner import Plan, TorchRunner
 from local_engine.csm.running import Codes, Prompt
 from local_engine.csm.settings import EngineSettings
-from local_engine.csm.voices import Voice, read_voices, voice_codes
+from local_engine.csm.speaking.engine import Parts
+from local_engine.csm.speaking.life import Progress
 
 log = logging.getLogger(__name__)
 

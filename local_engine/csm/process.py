@@ -4,8 +4,8 @@ import os
 import sys
 
 from local_engine.csm.building import build
-from local_engine.csm.life import run
-from local_engine.csm.loop import FATAL
+from local_engine.csm.speaking.life import run
+from local_engine.csm.speaking.loop import FATAL
 
 
 def main() -> None:

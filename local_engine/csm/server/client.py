@@ -30,6 +30,8 @@ from local_engine.reply import Listen
 _TAKEN_SECONDS = 0.25
 """How often the engine hears what listeners have taken: all of them in one message."""
 _FULL = 429
+_MOST_UNSENT = 128 * 2**20
+"""Bytes of orders that the engine has not read: a few requests with ten minutes of sound each."""
 
 
 class Client:
@@ -76,6 +78,8 @@ class Client:
         """Have it spoken under a number of its own; leaving before the end cancels it."""
         if self.ready is None:
             raise Unavailable(f"the engine of {self.model!r} is not ready")
+        if self._unsent() > _MOST_UNSENT:
+            raise Overloaded(f"the engine of {self.model!r} has yet to read earlier requests")
         number = next(self._numbers)
         clip = Clip(submit.utterance, lambda frames: self._took(number, frames))
         self._clips[number] = clip
@@ -137,6 +141,9 @@ class Client:
         for number, frames in taken.items():
             if number in self._clips:
                 self._order(Taken(number, frames))
+
+    def _unsent(self) -> int:
+        return self._writer.transport.get_write_buffer_size() if self._writer else 0
 
     def _order(self, order: Submit | Cancel | Taken | Drain) -> None:
         """Send it with all others of this turn of the event loop, as one message."""

@@ -82,7 +82,7 @@ class Keeper:
     async def _keep(self) -> None:
         pause = _FIRST_PAUSE
         while True:
-            steady = await self._live()
+            steady = await self._lives()
             if self._draining:
                 return
             pause = _FIRST_PAUSE if steady else pause
@@ -90,6 +90,15 @@ class Keeper:
             await asyncio.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311  # jitter
             pause = min(pause * 2, _LONGEST_PAUSE)
             self.metrics.restarted()
+
+    async def _lives(self) -> bool:
+        """Live, whatever comes: a keeper that ended with an error would leave nobody to speak."""
+        try:
+            return await self._live()
+        except Exception:
+            # The task's edge: nobody waits for it who could say what went wrong.
+            log.exception("%s: the engine could not be kept", self.model.name)
+            return False
 
     async def _live(self) -> bool:
         """Run one process until it is over; say whether it was a steady one."""
@@ -159,7 +168,7 @@ class Keeper:
                 self._cannot_start(message.message)
 
     def _cannot_start(self, reason: str) -> None:
-        self.loading = Loading(f"failed: {reason}")
+        self.loading = Loading("failed")  # callers read this, and the reason names our files
         if self._has_been_ready:
             log.error("%s: the engine cannot start: %s", self.model.name, reason)
         else:

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, replace
 
 from fake_runner import FakePreparer, FakeRunner, parts
 
-from local_engine.csm.engine import Engine, Order
 from local_engine.csm.messages import Ended, Refused, Report, Submit
-from local_engine.csm.preparing import Prepared, prepare
+from local_engine.csm.prompting.preparing import Prepared, prepare
 from local_engine.csm.running import Codes
 from local_engine.csm.settings import EngineSettings
-from local_engine.csm.watermark import NewWatermarker
+from local_engine.csm.speaking.engine import Engine, Order
+from local_engine.csm.speaking.watermark import NewWatermarker
 
 STEP = 0.08
 

@@ -12,10 +12,8 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
-from local_engine.csm.engine import Parts
-from local_engine.csm.guard import cap, text_frames
 from local_engine.csm.messages import Ready, Refused, Submit
-from local_engine.csm.preparing import Prepared
+from local_engine.csm.prompting.preparing import Prepared
 from local_engine.csm.running import (
     Codes,
     OutOfMemory,
@@ -26,7 +24,9 @@ from local_engine.csm.running import (
     Snapshot,
     StepOutput,
 )
-from local_engine.csm.snapshots import Boundary
+from local_engine.csm.speaking.engine import Parts
+from local_engine.csm.speaking.guard import cap, text_frames
+from local_engine.csm.speaking.snapshots import Boundary
 
 CODEBOOKS = 4
 FRAME_SAMPLES = 16

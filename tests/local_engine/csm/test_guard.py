@@ -3,7 +3,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_engine.csm.guard import RUNAWAYS, Cap, Guard, cap, levels, text_frames, text_seconds
+from local_engine.csm.speaking.guard import (
+    RUNAWAYS,
+    Cap,
+    Guard,
+    cap,
+    levels,
+    text_frames,
+    text_seconds,
+)
 
 RATE = 12.5
 LOUD, SILENT = 3000.0, 10.0

@@ -252,3 +252,15 @@ def _settings(repository: str) -> EngineSettings:
 def _quiet(stage: str, done: int, total: int) -> None:
     assert stage in {"download", "weights"}
     assert 0 <= done <= total
+
+
+def test_a_token_that_no_header_can_hold_is_not_repeated_either(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_quite\x01secret")
+    with pytest.raises(HubError) as raised:
+        fetch("maker/gated", None, ["*"], _quiet)
+    said = "".join(traceback.format_exception(raised.value))
+    assert "hf_quite" not in said
+    assert "secret" not in said
+    assert hub.address in said

@@ -16,9 +16,13 @@ from engine_stage import submit
 from fake_runner import FRAME_SAMPLES
 from msgspec.structs import replace
 
+<<<<<<< HEAD
 from local_engine.csm.life import CANNOT_START
 from local_engine.csm.link import Link, LinkClosed, decode_from_engine
 from local_engine.csm.loop import FATAL
+=======
+from local_engine.csm.link import Link, LinkClosed, decode_from_engine
+>>>>>>> six-H1
 from local_engine.csm.messages import (
     Cancel,
     Drain,
@@ -35,6 +39,8 @@ from local_engine.csm.messages import (
     Taken,
 )
 from local_engine.csm.settings import EngineSettings
+from local_engine.csm.speaking.life import CANNOT_START
+from local_engine.csm.speaking.loop import FATAL
 
 HERE = Path(__file__).parent
 SECONDS = 20
@@ -222,6 +228,17 @@ def test_draining_ends_the_process_after_the_last_clip() -> None:
         server.listen(lambda: len(server.ended) == 2)
         assert server.refused[3].status == 503
         assert server.wait() == 0
+
+
+def test_its_log_is_ours_and_not_the_addresses_that_libraries_ask() -> None:
+    with serving() as server:
+        server.greet()
+        server.order(Drain())
+        assert server.wait() == 0
+        assert server.process.stderr is not None
+        said = server.process.stderr.read().decode()
+    assert "INFO local_engine.csm.building: so much memory" in said
+    assert "Signature" not in said
 
 
 def test_it_reports_while_nobody_speaks() -> None:

@@ -1,4 +1,5 @@
 import threading
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -6,8 +7,8 @@ from engine_stage import submit
 from fake_runner import FakePreparer, FakeRunner
 
 from local_engine.csm.messages import Refused
-from local_engine.csm.preparing import Prepared, PreparingThread, prepare
-from local_engine.csm.running import OutOfMemory
+from local_engine.csm.prompting.preparing import Prepared, PreparingThread, prepare
+from local_engine.csm.running import Codes, OutOfMemory
 
 SECONDS = 10
 
@@ -60,6 +61,20 @@ def test_what_nobody_waits_for_is_not_prepared(preparation: Preparation) -> None
     preparation.thread.forget(2)
     preparation.go_on.set()
     assert [number for number, _ in preparation.until(3)] == [1, 3]
+
+
+def test_what_is_forgotten_is_held_no_longer_than_that(preparation: Preparation) -> None:
+    class Kept(dict[str, Codes]):
+        """One that can be referred to weakly."""
+
+    preparation.thread.hand_in(submit(1), {})
+    kept = Kept()
+    held = weakref.ref(kept)
+    preparation.thread.hand_in(submit(2), kept)
+    del kept
+    assert held() is not None
+    preparation.thread.forget(2)
+    assert held() is None, "the first is still being prepared"
 
 
 def test_one_that_breaks_the_preparer_is_refused_alone(preparation: Preparation) -> None:

@@ -8,11 +8,11 @@ import torch
 from engine_stage import AtOnce, Stage
 
 from local_engine.csm.building import build
-from local_engine.csm.engine import Engine, Parts
 from local_engine.csm.loading.errors import LoadError
 from local_engine.csm.messages import Refused, Sampling, Submit, Turn
-from local_engine.csm.selftest import self_test
 from local_engine.csm.settings import EngineSettings
+from local_engine.csm.speaking.engine import Engine, Parts
+from local_engine.csm.speaking.selftest import self_test
 
 SETTINGS = EngineSettings(
     name="tiny-random", device="cpu", slots=3, longest=512, prefill_positions=40

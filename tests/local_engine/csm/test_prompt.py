@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from local_engine.csm.loading.tokenizer import Tokenizer
-from local_engine.csm.prompt import (
+from local_engine.csm.prompting.prompt import (
     PromptTooLong,
     fit,
     plan,

@@ -3,7 +3,7 @@ from fake_runner import FakeSnapshot, digest, sound, words
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_engine.csm.snapshots import KeptCodes, Snapshots, spoken
+from local_engine.csm.speaking.snapshots import KeptCodes, Snapshots, spoken
 
 SIZE = words("x" * 10).nbytes
 

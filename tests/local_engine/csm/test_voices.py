@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from local_engine.csm.codes_cache import CodesCache, cache_folder
 from local_engine.csm.loading.errors import VoiceError
+from local_engine.csm.prompting.codes_cache import CodesCache, cache_folder
+from local_engine.csm.prompting.voices import Voice, read_voices, voice_codes
 from local_engine.csm.running import Codes, Samples
 from local_engine.csm.sound import SoundError, read_pcm, read_wav, wav_to_pcm
-from local_engine.csm.voices import Voice, read_voices, voice_codes
 
 RATE = 24_000
 PCM, FLOAT, A_LAW, U_LAW = 1, 3, 6, 7

@@ -5,7 +5,7 @@ import pytest
 from engine_stage import Stage, submit
 
 from local_engine.csm.messages import Cancel
-from local_engine.csm.watermark import Pcm, WatermarkError, find
+from local_engine.csm.speaking.watermark import Pcm, WatermarkError, find
 
 
 class Inverting:

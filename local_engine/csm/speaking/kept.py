@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Callable, Mapping
 
-from local_engine.csm.clip import Clip
 from local_engine.csm.messages import Submit
 from local_engine.csm.running import Codes, OutOfMemory, Prompt, Runner
 from local_engine.csm.settings import EngineSettings
-from local_engine.csm.snapshots import KeptCodes, Snapshots, spoken
+from local_engine.csm.speaking.clip import Clip
+from local_engine.csm.speaking.snapshots import KeptCodes, Snapshots, spoken
 
 log = logging.getLogger(__name__)
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 from msgspec.structs import asdict
 
-from local_engine.csm.guard import cap, text_frames
 from local_engine.csm.loading.tokenizer import Tokenizer
 from local_engine.csm.messages import Refused, Submit, Turn
-from local_engine.csm.preparing import Prepared
-from local_engine.csm.prompt import (
+from local_engine.csm.prompting.preparing import Prepared
+from local_engine.csm.prompting.prompt import (
     PromptPlan,
     PromptTooLong,
     plan,
@@ -18,9 +17,10 @@ from local_engine.csm.prompt import (
     speaker_labels,
     turn_prompt,
 )
+from local_engine.csm.prompting.voices import Voice
 from local_engine.csm.running import Codes, Prompt, Samples, Sampling
 from local_engine.csm.sound import SoundError, read_pcm
-from local_engine.csm.voices import Voice
+from local_engine.csm.speaking.guard import cap, text_frames
 
 _SEED_BITS = 63
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from local_engine.csm.codes_cache import CodesCache
 from local_engine.csm.loading.errors import VoiceError
+from local_engine.csm.prompting.codes_cache import CodesCache
 from local_engine.csm.running import Codes, Samples
 from local_engine.csm.sound import SoundError, read_wav
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from local_engine.csm.guard import Cap
 from local_engine.csm.messages import Refused, Submit
 from local_engine.csm.running import Codes, OutOfMemory, Prompt, Sampling
-from local_engine.csm.snapshots import Boundary
+from local_engine.csm.speaking.guard import Cap
+from local_engine.csm.speaking.snapshots import Boundary
 
 log = logging.getLogger(__name__)
 
@@ -77,27 +77,27 @@ class PreparingThread:
     def __init__(self, preparer: Preparer, ring: Callable[[], None]) -> None:
         self._preparer = preparer
         self._ring = ring
-        self._coming: queue.SimpleQueue[tuple[Submit, Mapping[str, Codes]]] = queue.SimpleQueue()
+        self._coming: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._done: deque[tuple[int, Prepared | Refused]] = deque()
-        self._wanted: set[int] = set()
+        self._wanted: dict[int, tuple[Submit, Mapping[str, Codes]]] = {}
+        """By number; what is forgotten goes at once, though its number stays in the queue."""
         # A daemon: the process ends without waiting for a prompt that nobody will speak.
         threading.Thread(target=self._run, name="preparing", daemon=True).start()
 
     def hand_in(self, submit: Submit, kept: Mapping[str, Codes]) -> None:
-        self._wanted.add(submit.number)
-        self._coming.put((submit, kept))
+        self._wanted[submit.number] = submit, kept
+        self._coming.put(submit.number)
 
     def forget(self, number: int) -> None:
-        self._wanted.discard(number)
+        self._wanted.pop(number, None)
 
     def finished(self) -> list[tuple[int, Prepared | Refused]]:
-        done = [self._done.popleft() for _ in range(len(self._done))]
-        self._wanted.difference_update(number for number, _ in done)
-        return done
+        return [self._done.popleft() for _ in range(len(self._done))]
 
     def _run(self) -> None:
         while True:
-            submit, kept = self._coming.get()
-            if submit.number in self._wanted:
-                self._done.append(prepare(self._preparer, submit, kept))
+            asked = self._wanted.pop(self._coming.get(), None)
+            if asked is not None:
+                self._done.append(prepare(self._preparer, *asked))
                 self._ring()
+            del asked  # its sound may be many megabytes, and the next may be long in coming

@@ -11,13 +11,13 @@ from dataclasses import replace
 
 import msgspec
 
-from local_engine.csm import loop, watermark
-from local_engine.csm.engine import Engine, Parts
 from local_engine.csm.link import Link, LinkClosed, decode_orders
 from local_engine.csm.messages import Failed, Loading, Orders
-from local_engine.csm.preparing import PreparingThread
-from local_engine.csm.selftest import self_test
+from local_engine.csm.prompting.preparing import PreparingThread
 from local_engine.csm.settings import EngineSettings
+from local_engine.csm.speaking import loop, watermark
+from local_engine.csm.speaking.engine import Engine, Parts
+from local_engine.csm.speaking.selftest import self_test
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,9 @@ def run(arguments: Sequence[str], build: Build) -> int:
     parser.add_argument("--fd", type=int, required=True, help="of a socket to the server")
     parser.add_argument("--settings", required=True, help="EngineSettings as JSON")
     asked = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+    # Only ours: the hub's client would tell the signed addresses of the files that it fetches.
+    logging.getLogger("local_engine").setLevel(logging.INFO)
     settings = msgspec.json.decode(asked.settings, type=EngineSettings)
     with socket.socket(fileno=asked.fd) as connection:
         return live(connection, settings, build)

@@ -6,18 +6,18 @@ It neither waits nor talks; `loop` does that for it.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from local_engine.csm.clip import Clip
-from local_engine.csm.clips import Clips, Telling
-from local_engine.csm.guard import Guard
-from local_engine.csm.kept import Kept
 from local_engine.csm.messages import Cancel, Drain, Gauges, Ready, Refused, Report, Submit, Taken
-from local_engine.csm.preparing import Preparer, Prepares
+from local_engine.csm.prompting.preparing import Preparer, Prepares
 from local_engine.csm.running import Runner
 from local_engine.csm.scheduling.scheduler import Limits, Scheduler
 from local_engine.csm.scheduling.utterance import Stage, Utterance
 from local_engine.csm.settings import EngineSettings
-from local_engine.csm.steps import Steps
-from local_engine.csm.watermark import NewWatermarker
+from local_engine.csm.speaking.clip import Clip
+from local_engine.csm.speaking.clips import Clips, Telling
+from local_engine.csm.speaking.guard import Guard
+from local_engine.csm.speaking.kept import Kept
+from local_engine.csm.speaking.steps import Steps
+from local_engine.csm.speaking.watermark import NewWatermarker
 
 Order = Submit | Cancel | Taken | Drain
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from local_engine.csm.guard import Cap, Guard
 from local_engine.csm.messages import Ended, Finish, Submit
-from local_engine.csm.preparing import Prepared
+from local_engine.csm.prompting.preparing import Prepared
 from local_engine.csm.running import Codes
 from local_engine.csm.scheduling.utterance import Utterance
-from local_engine.csm.watermark import NewWatermarker, Pcm, Watermarker, made, marked
+from local_engine.csm.speaking.guard import Cap, Guard
+from local_engine.csm.speaking.watermark import NewWatermarker, Pcm, Watermarker, made, marked
 
 
 @dataclass(slots=True, eq=False)

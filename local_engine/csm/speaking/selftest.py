@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from local_engine.csm.engine import Parts
 from local_engine.csm.messages import Refused, Sampling, Submit
-from local_engine.csm.preparing import Prepared
+from local_engine.csm.prompting.preparing import Prepared
 from local_engine.csm.running import OutOfMemory, Prefill, StepOutput
 from local_engine.csm.settings import EngineSettings
+from local_engine.csm.speaking.engine import Parts
 
 _FRAMES = 4
 _SEEDS = 3

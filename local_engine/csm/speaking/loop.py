@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Callable
 
-from local_engine.csm.engine import Engine
 from local_engine.csm.link import Link, LinkClosed
 from local_engine.csm.messages import Orders, Report
+from local_engine.csm.speaking.engine import Engine
 
 log = logging.getLogger(__name__)
 

@@ -4,13 +4,13 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from local_engine.csm.clip import Clip
-from local_engine.csm.kept import Kept
 from local_engine.csm.messages import Ended, Finish, Refused, Spoken, Submit
-from local_engine.csm.preparing import Prepared, Prepares
+from local_engine.csm.prompting.preparing import Prepared, Prepares
 from local_engine.csm.scheduling.scheduler import Scheduler
 from local_engine.csm.scheduling.utterance import Utterance
-from local_engine.csm.watermark import Pcm, WatermarkError
+from local_engine.csm.speaking.clip import Clip
+from local_engine.csm.speaking.kept import Kept
+from local_engine.csm.speaking.watermark import Pcm, WatermarkError
 
 log = logging.getLogger(__name__)
 
