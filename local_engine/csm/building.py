@@ -37,6 +37,7 @@ _MEGABYTE = 1 << 20
 def build(settings: EngineSettings, progress: Progress) -> Parts:
     """Load the model and make all that speaks with it; LoadError and others tell why not."""
     torch.set_num_threads(settings.threads or 1)
+    exact_float32()
     model = load(settings, progress)
     device = model.weights.audio_table.device
     longest = _longest(settings, model)
@@ -67,6 +68,17 @@ def build(settings: EngineSettings, progress: Progress) -> Parts:
     return Parts(runner, preparer, ready, _memory(device))
 
 
+def exact_float32() -> None:
+    """Have float32 computed as float32 by this whole process, on CUDA too.
+
+    cuDNN's convolutions would use TF32 by default, with 10 bits of mantissa: Mimi, which stays in
+    float32, would be heard and encoded otherwise than it was made. The language model has nothing
+    to lose by it: on CUDA it runs in bfloat16.
+    """
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
 def _longest(settings: EngineSettings, model: Model) -> int:
     longest = settings.longest or model.shape.longest
     if longest > model.shape.longest:
@@ -79,7 +91,6 @@ def _slots(settings: EngineSettings, model: Model, longest: int) -> int:
     table = model.weights.audio_table
     free = _free(table.device, settings.memory_share)
     budget = plan_budget(model.shape, table.dtype, free, longest)
-    log.info("memory: %s", budget)
     wanted = settings.slots or 1
     if budget.fixed + wanted * budget.slot > free:
         needed = (budget.fixed + wanted * budget.slot) // _MEGABYTE
@@ -89,7 +100,9 @@ def _slots(settings: EngineSettings, model: Model, longest: int) -> int:
             "longest or a higher memory_share"
         )
     most = _MOST_ON_A_CPU if table.device.type == "cpu" else budget.slots
-    return settings.slots or min(most, budget.slots)
+    slots = settings.slots or min(most, budget.slots)
+    log.info("memory: %s", budget.told(slots))
+    return slots
 
 
 def _free(device: torch.device, share: float) -> int:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from local_engine.csm.guard import Cap, Guard
 from local_engine.csm.messages import Ended, Finish, Submit
@@ -23,8 +22,8 @@ class Clip:
     new_watermarker: NewWatermarker | None = None
     prepared: Prepared | None = None
     """None until its prompt is made."""
-    frames: list[NDArray[np.int32]] = field(default_factory=list)
-    """Codes of what was heard, each [codebooks]."""
+    frames: list[bytes] = field(default_factory=list)
+    """Codes of what was heard, each int32 [codebooks]."""
     _watermarker: Watermarker | None = None
 
     @property
@@ -37,15 +36,16 @@ class Clip:
     @property
     def codes(self) -> Codes:
         """All frames so far, [frames, codebooks]."""
-        return np.stack(self.frames)
+        whole = np.frombuffer(b"".join(self.frames), np.int32)
+        return whole.reshape(len(self.frames), -1)
 
     def cap(self, longest: int) -> Cap:
         """Give the most frames for which a slot of so many positions has room."""
         room = longest - len(self.ready.prompt)
         return self.ready.cap if self.ready.cap.frames <= room else Cap(room, "context")
 
-    def hear(self, codes: NDArray[np.int32], pcm: Pcm, level: float) -> tuple[Pcm, Finish | None]:
-        """Take a frame; give the samples to be heard and whether it should be the last.
+    def hear(self, codes: bytes, pcm: Pcm, level: float) -> tuple[Pcm, Finish | None]:
+        """Take a frame, its codes as int32; give what is to be heard and why it should be the last.
 
         WatermarkError: it must end, and nothing more be heard.
         """

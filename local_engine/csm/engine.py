@@ -107,7 +107,7 @@ class Engine:
             self._gauges(),
             told.step_seconds,
             tuple(told.spoken),
-            b"".join(pcm.tobytes() for pcm in told.pcm),
+            b"".join(pcm.data for pcm in told.pcm),
             tuple(told.ended),
             tuple(told.refused),
         )

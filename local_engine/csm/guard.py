@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from local_engine.csm.messages import Finish
-from local_engine.csm.running import Codes
 
 RUNAWAYS: frozenset[Finish] = frozenset({"text", "silence", "loop", "context"})
 """Reasons to end that nobody asked for and the model did not give."""
@@ -86,20 +85,35 @@ class Guard:
         """The last frames, newest first."""
         self._repeated = [0] * _LONGEST_CYCLE
         """By length of cycle less 1: frames in a row that equal the one a cycle before."""
+        self._repeating = False
+        """Whether any of these is above 0."""
 
-    def hear(self, codes: Codes, level: float) -> Finish | None:
-        """Take the next frame ([codebooks]) and its level; tell whether it should be the last."""
+    def hear(self, frame: bytes, level: float) -> Finish | None:
+        """Take the next frame's codes and its level; tell whether it should be the last."""
         self._silent = self._silent + 1 if level < _SILENT_RMS else 0
-        looping = self._loops(codes.tobytes())
+        looping = self._loops(frame)
         if self._silent >= self._silence_frames:
             return "silence"
         return "loop" if looping else None
 
     def _loops(self, frame: bytes) -> bool:
-        looping = False
-        for before, past in enumerate(self._past):
-            same = self._repeated[before] + 1 if past == frame else 0
-            self._repeated[before] = same
-            looping = looping or same + before + 1 >= self._loop_frames
+        """Tell whether the last frames are a cycle, gone through for long enough.
+
+        Sound seldom repeats a frame at all, so that hardly any frame costs more than the search.
+        """
+        if frame in self._past:
+            looping = self._repeats(frame)
+        else:
+            looping = False
+            if self._repeating:
+                self._repeating, self._repeated = False, [0] * _LONGEST_CYCLE
         self._past.appendleft(frame)
         return looping
+
+    def _repeats(self, frame: bytes) -> bool:
+        self._repeating = True
+        for before, past in enumerate(self._past):
+            self._repeated[before] = self._repeated[before] + 1 if past == frame else 0
+        return any(
+            same + cycle >= self._loop_frames for cycle, same in enumerate(self._repeated, start=1)
+        )

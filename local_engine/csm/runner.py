@@ -37,7 +37,7 @@ from local_engine.csm.running import (
 BUCKETS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 """Batch sizes that steps are padded to."""
 
-_REACH = 64
+REACH = 64
 """The torch reference reads whole blocks of so many positions."""
 
 
@@ -187,10 +187,13 @@ class TorchRunner:
             raise ValueError("a slot has no position left for another frame")
         with _computing():
             bucket = next(bucket for bucket in self._buckets if bucket >= len(rows))
-            compute, decode = self._step(bucket, self._bounds(rows)), self._sound(bucket)
+            # A CUDA codec has batch sizes of its own to keep to; on a CPU each row costs the same,
+            # and padding is not decoded.
+            heard = bucket if self._side or self._codec_graphs else len(rows)
+            compute, decode = self._step(bucket, self._bounds(rows)), self._sound(heard)
             out = self._filled(rows, bucket)
             compute()
-            self._deliver(rows, out, decode)
+            self._deliver(rows, out.first(heard), decode)
             commit_frame(self._slots, out)
         self._flying.append(self._free.popleft())
         for slot in rows:
@@ -276,8 +279,8 @@ class TorchRunner:
         most = max(self._held[slot].positions for slot in rows) + 1
         if self._plan.graphs:
             # Few graphs, not few positions.
-            return Bounds(min(self.longest, max(_REACH, 1 << (most - 1).bit_length())), ranks)
-        return Bounds(min(self.longest, -(-most // _REACH) * _REACH), ranks)
+            return Bounds(min(self.longest, max(REACH, 1 << (most - 1).bit_length())), ranks)
+        return Bounds(min(self.longest, -(-most // REACH) * REACH), ranks)
 
     def _deliver(self, rows: tuple[int, ...], out: Buffers, decode: Work) -> None:
         """Decode and send. The codec reads copies: the next step may write `out` meanwhile."""

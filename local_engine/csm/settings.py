@@ -7,6 +7,8 @@ from msgspec import Meta
 
 TINY_RANDOM = "tiny-random"
 """A model that is made in memory: it babbles, and runs the same code as the real one."""
+REAL_RANDOM = "real-random"
+"""Likewise, as large as CSM-1B: what is measured where its files are not."""
 
 Count = Annotated[int, Meta(ge=1)]
 OrAuto = Annotated[int, Meta(ge=0)]

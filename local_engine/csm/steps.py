@@ -11,7 +11,7 @@ from local_engine.csm.messages import Finish
 from local_engine.csm.running import OutOfMemory, Prefill, Runner, StepOutput
 from local_engine.csm.scheduling.scheduler import Scheduler, Stretch
 from local_engine.csm.scheduling.utterance import Stage, Utterance
-from local_engine.csm.watermark import WatermarkError
+from local_engine.csm.watermark import Pcm, WatermarkError
 
 log = logging.getLogger(__name__)
 
@@ -120,23 +120,25 @@ class Steps:
         return True
 
     def _hear(self, rows: Sequence[Utterance], output: StepOutput, now: float) -> None:
-        loud = levels(output.pcm)
+        # Python's own numbers and bytes: with hundreds of rows each look into an array tells.
+        loud, stopped = levels(output.pcm).tolist(), output.stopped.tolist()
+        codes, size = output.codes.tobytes(), output.codes[:1].nbytes
         for row, utterance in enumerate(rows):
             if utterance.stage is Stage.ENDED:
                 continue  # it was in one more step than it needed
             clip = self._clips.of(utterance)
             finish: Finish | None = "stop"
-            if not output.stopped[row]:
-                finish = self._frame(clip, output, row, float(loud[row]))
+            if not stopped[row]:
+                frame = codes[row * size : (row + 1) * size]
+                finish = self._frame(clip, frame, output.pcm[row], loud[row])
                 if utterance.first is None and utterance.made:
                     utterance.first = now
             if finish:
                 self._clips.end(clip, finish)
 
-    def _frame(self, clip: Clip, output: StepOutput, row: int, level: float) -> Finish | None:
+    def _frame(self, clip: Clip, codes: bytes, samples: Pcm, level: float) -> Finish | None:
         try:
-            # A copy: what is kept of one clip would keep the codes of its whole steps.
-            pcm, finish = clip.hear(output.codes[row].copy(), output.pcm[row], level)
+            pcm, finish = clip.hear(codes, samples, level)
         except WatermarkError:
             log.exception("utterance %s ends", clip.submit.utterance)
             return "lost"

@@ -16,7 +16,6 @@ from local_engine.csm.loading.errors import VoiceError
 from local_engine.csm.running import Codes, Samples
 from local_engine.csm.sound import SoundError, read_wav
 
-_LONGEST_SECONDS = 60.0
 _MOST_BYTES = 64 * 2**20
 _FIRST_OF_FOLDER = 10
 
@@ -75,7 +74,7 @@ def voice_codes(
         data = voice.audio.read_bytes()
         kept = cache.find(data)
         if kept is None:
-            kept = encode(read_wav(data, rate, _LONGEST_SECONDS))
+            kept = encode(read_wav(data, rate))
             cache.keep(data, kept)
     except OSError as error:
         message = f"{voice.audio}: voice {voice.name}: audio: {error.strerror}"

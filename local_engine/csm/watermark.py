@@ -61,4 +61,4 @@ def marked(marking: Callable[[], Pcm]) -> Pcm:
         raise WatermarkError(f"the watermarker failed: {error!r}") from error
     if not isinstance(pcm, np.ndarray) or pcm.dtype != np.int16 or pcm.ndim != 1:
         raise WatermarkError("the watermarker gave something else than 16-bit samples")
-    return pcm
+    return np.ascontiguousarray(pcm)

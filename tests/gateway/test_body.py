@@ -207,7 +207,7 @@ def test_a_price_cap_arrives_exactly(
         ({"deadline_ms": 0}, "deadline_ms", ">= 1"),
         ({"deadline_ms": 600_001}, "deadline_ms", "<= 600000"),
         ({"cache": "yes"}, "cache", "default, bypass, only"),
-        ({"context": [{"text": "x"}]}, "context.speaker", "missing required field"),
+        ({"context": [{"text": "x"}]}, "context.0.speaker", "say who spoke"),
         ({"session_id": "s" * 257}, "session_id", "length <= 256"),
         ({"session_id": "a\0b"}, "session_id", "control characters"),
         ({"user": "u" * 257}, "user", "length <= 256"),

@@ -21,14 +21,28 @@ from local_engine.csm.loading.layout import (
     read_folder,
     weight_files,
 )
+from local_engine.csm.loading.random import REAL_CONFIG, random_checkpoint
 from local_engine.csm.loading.tiny import tiny_checkpoint
 from local_engine.csm.loading.tokenizer import Tokenizer, byte_tokenizer, read_tokenizer
 from local_engine.csm.model.weights import Weights
-from local_engine.csm.settings import TINY_RANDOM, EngineSettings
+from local_engine.csm.settings import REAL_RANDOM, TINY_RANDOM, EngineSettings
 from local_engine.csm.shape import Shape
 
 _SMALL_FILES = ("config.json", "*.index.json", "tokenizer.json", "prompts/*.wav", "prompts/*.txt")
 _MOSHI_FILES = "tokenizer-*.safetensors"
+
+
+def _tiny(_device: torch.device, _dtype: torch.dtype) -> Checkpoint:
+    """Draw it on the CPU in float32 always, so that it speaks alike on every device."""
+    return tiny_checkpoint()
+
+
+def _real(device: torch.device, dtype: torch.dtype) -> Checkpoint:
+    return random_checkpoint(REAL_CONFIG, device, dtype, seed=0)
+
+
+_DRAWN = {TINY_RANDOM: _tiny, REAL_RANDOM: _real}
+"""Sources that are no files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +56,7 @@ class Model:
     """The codec's config.json, of which transformers' MimiModel can be built."""
     tokenizer: Tokenizer
     folder: Path | None
-    """Where its files lie, recorded prompts of voices among them; None for `tiny-random`."""
+    """Where its files lie, recorded prompts of voices among them; None if it was drawn."""
 
 
 def load(settings: EngineSettings, progress: Progress) -> Model:
@@ -53,9 +67,9 @@ def load(settings: EngineSettings, progress: Progress) -> Model:
     device = _device(settings.device)
     dtype = _dtype(settings.dtype, device)
     source = settings.source or settings.name
-    folder = None if source == TINY_RANDOM else _folder(source, settings.revision, progress)
+    folder = None if source in _DRAWN else _folder(source, settings.revision, progress)
     if folder is None:
-        checkpoint = tiny_checkpoint()
+        checkpoint = _DRAWN[source](device, dtype)
         tokenizer = byte_tokenizer(checkpoint.shape.bos, checkpoint.shape.eos)
     else:
         checkpoint = read_folder(folder, _codec(settings, folder, progress))
@@ -90,7 +104,7 @@ def _folder(source: str, revision: str | None, progress: Progress) -> Path:
     if path.is_dir():
         return path
     if not is_hub_id(source):
-        raise LoadError(f"{source!r} is neither a folder nor {TINY_RANDOM} nor a hub id")
+        raise LoadError(f"{source!r} is neither a folder nor {' nor '.join(_DRAWN)} nor a hub id")
     folder = fetch(source, revision, _SMALL_FILES, progress)
     names = weight_files(folder, read_json(folder / "config.json"))
     folder = fetch(source, revision, [*_SMALL_FILES, *names], progress)

@@ -48,11 +48,13 @@ class Budget:
         """For a single slot."""
         return self.fixed + self.slot
 
-    def __str__(self) -> str:
+    def told(self, slots: int) -> str:
+        """Say what so many slots take, and how many there is room for."""
         return (
-            f"{_mib(self.free)} free: {_mib(self.fixed)} set aside, then {self.slots} slots of "
-            f"{_mib(self.slot)} ({_mib(self.kv)} keys and values, {_mib(self.codec)} codec, "
-            f"{_mib(self.row)} work)"
+            f"{slots} {'slot' if slots == 1 else 'slots'} of {_mib(self.slot)} "
+            f"({_mib(self.kv)} keys and values, {_mib(self.codec)} codec, {_mib(self.row)} work) "
+            f"and {_mib(self.fixed)} beside them take {_mib(self.fixed + slots * self.slot)} "
+            f"of {_mib(self.free)} free; there is room for {self.slots}"
         )
 
 

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import msgspec
 
 from local_engine.csm.messages import Turn
-from local_engine.csm.server.wave import NotAudio, Wave
+from local_engine.csm.sound import WAV_KINDS, SoundError, wav_to_pcm
 from local_engine.errors import Refusal
 
 MOST_TURNS = 10
 MOST_CHARACTERS = 10_000
-_MOST_SPEAKER = 64
-_WANTED = "the base64 of a WAV file (PCM of 16 bits, mono or stereo)"
+_MOST_SPEAKER = 200
+_WANTED = f"the base64 of a WAV file ({WAV_KINDS})"
 _DATA_URL = re.compile(r"data:audio/[\w.+-]+;base64,", re.IGNORECASE)
 
 
@@ -41,9 +41,9 @@ def read_context(turns: Sequence[ContextTurn], rate: int) -> tuple[Turn, ...]:
 
 def _turn(turn: ContextTurn, field: str, rate: int) -> Turn:
     speaker = str(turn.speaker)
-    if not 0 < len(speaker) <= _MOST_SPEAKER:
+    if len(speaker) > _MOST_SPEAKER:
         param = f"{field}.speaker"
-        raise Refusal(f"{param} can have 1 to {_MOST_SPEAKER} characters", param)
+        raise Refusal(f"{param} can have up to {_MOST_SPEAKER} characters", param)
     if not turn.text.strip() or "\0" in turn.text:
         param = f"{field}.text"
         raise Refusal(f"{param} is empty or has a NUL in it; give the words that were said", param)
@@ -58,6 +58,6 @@ def _audio(encoded: str, field: str, rate: int) -> bytes:
     except (binascii.Error, ValueError):
         raise Refusal(f"{field} can only be {_WANTED}", field) from None
     try:
-        return Wave.read(file).mono_at(rate)
-    except NotAudio as error:
+        return wav_to_pcm(file, rate)
+    except SoundError as error:
         raise Refusal(f"{field}: {error}; it can be {_WANTED}", field) from error

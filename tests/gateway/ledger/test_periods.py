@@ -30,6 +30,15 @@ def test_a_limit_below_what_an_earlier_period_used_lets_its_requests_end(bench: 
         assert_at_rest(assert_sound(connection))
 
 
+def test_what_begins_with_a_period_is_no_use_of_the_one_before(bench: Bench) -> None:
+    assert bench.ask(CREATE) + bench.ask(hold("a", 900)) == [True, True]
+    bench.turn(MINUTE_MS)
+    assert bench.ask(hold("b", 50)) + bench.ask(budget(5000)) == [True, True]
+    assert bench.ask(settle("a", 800)) == [True], "its own minute is counted only now"
+    assert balances(bench)["minute|0"] == (800, 0)
+    assert balances(bench)[f"minute|{MINUTE_MS}"] == (0, 50)
+
+
 def test_a_further_attempt_is_judged_by_the_limit_of_its_own_period(bench: Bench) -> None:
     assert bench.ask(CREATE) + bench.ask(budget(1000)) == [True, True]
     assert bench.ask(hold("a", 900)) == [True]

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from local_engine.csm.guard import RUNAWAYS, Cap, Guard, cap, levels, text_frames, text_seconds
 
@@ -7,8 +9,8 @@ RATE = 12.5
 LOUD, SILENT = 3000.0, 10.0
 
 
-def frame(code: int) -> np.ndarray:
-    return np.full(32, code, np.int32)
+def frame(code: int) -> bytes:
+    return np.full(32, code, np.int32).tobytes()
 
 
 def first_finish(frames: list[tuple[int, float]], silence: float = 4.0) -> tuple[int, str] | None:
@@ -88,6 +90,25 @@ def test_a_longer_cycle_or_a_shorter_time_is_no_loop() -> None:
     assert first_finish([(n % 9, LOUD) for n in range(500)]) is None
     stutter = [(0 if n % 38 else n, LOUD) for n in range(1, 500)]
     assert first_finish(stutter) is None
+
+
+def loops(codes: list[int]) -> bool:
+    """Whether the last three seconds are a cycle of at most eight frames."""
+    last = codes[-38:]
+    return len(last) == 38 and any(last[cycle:] == last[:-cycle] for cycle in range(1, 9))
+
+
+spells = st.lists(
+    st.tuples(st.lists(st.integers(0, 2), min_size=1, max_size=10), st.integers(1, 50)),
+    max_size=6,
+).map(lambda told: [code for cycle, length in told for code in (cycle * length)[:length]])
+
+
+@given(spells)
+def test_a_loop_is_found_at_the_first_frame_at_which_there_is_one(codes: list[int]) -> None:
+    ends = [end for end in range(1, len(codes) + 1) if loops(codes[:end])]
+    found = first_finish([(code, LOUD) for code in codes])
+    assert found == ((ends[0], "loop") if ends else None)
 
 
 def test_levels_are_those_of_each_row() -> None:

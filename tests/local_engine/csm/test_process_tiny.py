@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from engine_stage import AtOnce, Stage
 
 from local_engine.csm.building import build
@@ -64,6 +65,20 @@ def test_the_parts_say_what_they_are(parts: Parts) -> None:
     assert parts.ready.voices[0] == "conversational_a"
     assert parts.frame_rate == 12.5
     assert parts.memory() > 1 << 20
+
+
+@pytest.mark.usefixtures("parts")
+def test_float32_is_float32_in_an_engine_process() -> None:
+    assert not torch.backends.cudnn.allow_tf32, "it is torch's default"
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
+def test_the_memory_that_is_told_is_that_of_the_slots_that_are_made(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "local_engine.csm.building")
+    build(SETTINGS, nobody)
+    assert [record.message for record in caplog.records if "3 slots of" in record.message]
 
 
 def test_it_passes_its_self_test(parts: Parts) -> None:

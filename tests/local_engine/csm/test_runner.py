@@ -97,6 +97,26 @@ def test_pcm_is_the_codecs_samples_in_sixteen_bits(network: Network) -> None:
     assert (output.pcm.min(), output.pcm.max()) == (-32767, 32767)
 
 
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_on_a_cpu_the_codec_decodes_no_padding(network: Network, *, deterministic: bool) -> None:
+    class Counting(Hum):
+        def decode(self, rows: Tensor, codes: Tensor) -> Tensor:
+            decoded.append(rows.tolist())
+            return super().decode(rows, codes)
+
+    decoded: list[list[int]] = []
+    counting = Counting(5, network.shape.frame_samples)
+    plan = Plan(5, SMALL.longest, deterministic=deterministic)
+    runner = runner_with(network, plan, counting)
+    for slot in (0, 2, 3):
+        start(runner, slot, OURS)
+    output = step_of(runner, [3, 0, 2])
+    assert decoded == [[3, 0, 2]]
+    plain = small_runner(network, deterministic=deterministic)
+    start(plain, 0, OURS)
+    np.testing.assert_array_equal(step_of(plain, [0]).pcm[0], output.pcm[1])
+
+
 def test_what_was_collected_is_not_overwritten_by_the_next_step(network: Network) -> None:
     runner = small_runner(network)
     start(runner, 0, OURS)

@@ -195,11 +195,14 @@ def test_all_that_was_asked_reaches_the_engine(server: Served) -> None:
     assert submit["deadline_seconds"] == 1.5
 
 
-@pytest.mark.parametrize(("rate", "channels"), [(24_000, 1), (48_000, 2), (8_000, 1), (44_100, 2)])
+@pytest.mark.parametrize(
+    ("rate", "channels", "width"),
+    [(24_000, 1, 2), (48_000, 2, 2), (8_000, 1, 1), (44_100, 2, 3), (48_000, 8, 4)],
+)
 def test_a_contexts_audio_is_brought_to_the_models_rate(
-    server: Served, rate: int, channels: int
+    server: Served, rate: int, channels: int, width: int
 ) -> None:
-    turn = {"speaker": 1, "text": "Hello.", "audio": wav(1.5, rate, channels)}
+    turn = {"speaker": 1, "text": "Hello.", "audio": wav(1.5, rate, channels, width)}
     answer = server.speak("yes", context=[turn, {"speaker": "b", "text": "Hm."}])
     heard, told = submitted(server, answer)["context"]
     assert heard["audio"] == pytest.approx(1.5 * RATE * 2, abs=100)
@@ -219,6 +222,21 @@ def test_what_was_spoken_here_can_be_the_next_ones_context(server: Served) -> No
     [heard] = submitted(server, second)["context"]
     assert heard["audio"] == 6 * len(TONE)
     assert heard["utterance"] == first.headers["x-utterance-id"]
+
+
+def test_a_speaker_may_have_any_name_that_the_gateway_passes_on(server: Served) -> None:
+    names = ["", "s" * 200, "Ann \U0001f600", 7]
+    context = [{"speaker": name, "text": "Hm."} for name in names]
+    answer = server.speak("yes", context=context)
+    heard = submitted(server, answer)["context"]
+    assert [turn["speaker"] for turn in heard] == ["", "s" * 200, "Ann \U0001f600", "7"]
+
+
+def adpcm() -> str:
+    """The same, in a coding that is not taken."""
+    file = bytearray(base64.b64decode(wav(1, 8000, 1)))
+    file[20] = 0x02
+    return base64.b64encode(file).decode()
 
 
 def turned(**turn: object) -> dict[str, object]:
@@ -254,16 +272,16 @@ BAD_FIELDS = [
     ({"context": [{"text": "hello"}]}, 400, "context.0", "speaker"),
     (turned(text=5), 400, "context.0.text", "str"),
     (turned(text=" "), 400, "context.0.text", "words"),
-    (turned(speaker=""), 400, "context.0.speaker", "64"),
+    (turned(speaker="s" * 201), 400, "context.0.speaker", "up to 200"),
     ({"context": turned()["context"] * 11}, 400, "context", "10 are taken"),
     ({"context": turned(text="a" * 5001)["context"] * 2}, 400, "context", "10000"),
     (turned(audio="not base64!"), 400, "context.0.audio", "base64"),
     (turned(audio="aGVsbG8gaGVsbG8gaGVsbG8="), 400, "context.0.audio", "not a WAV"),
     (turned(audio=wav(61, 8000, 1)), 400, "context.0.audio", "60 s"),
     (turned(audio=wav(0, 8000, 1)), 400, "context.0.audio", "no samples"),
-    (turned(audio=wav(1, 8000, 3)), 400, "context.0.audio", "3 channels"),
-    (turned(audio=wav(1, 8000, 1, 1)), 400, "context.0.audio", "16 bits"),
-    (turned(audio=wav(1, 100, 1)), 400, "context.0.audio", "100 Hz"),
+    (turned(audio=wav(1, 8000, 9)), 400, "context.0.audio", "9 channels; 1 to 8 are taken"),
+    (turned(audio=wav(1, 100, 1)), 400, "context.0.audio", "100 Hz; 1000 to 384000"),
+    (turned(audio=adpcm()), 400, "context.0.audio", "8, 16, 24 or 32 bits, float, A-law"),
     (turned(audio=wav(1, 8000, 1)[:4000]), 400, "context.0.audio", "ends before"),
 ]
 

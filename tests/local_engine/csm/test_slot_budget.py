@@ -56,7 +56,10 @@ def test_too_little_for_one_slot_says_how_much_is_needed() -> None:
         plan_slots(shape, torch.float32, needed - 1, 256)
 
 
-def test_the_budget_reads_as_a_line(real: Shape) -> None:
-    told = str(plan_budget(real, torch.bfloat16, 20 * GIB, 2048))
-    assert told.startswith("20,480.0 MiB free")
-    assert "slots of" in told
+def test_the_budget_tells_of_the_slots_that_are_made(real: Shape) -> None:
+    budget = plan_budget(real, torch.bfloat16, 20 * GIB, 2048)
+    told = budget.told(3)
+    assert told.startswith("3 slots of ")
+    assert f"take {(budget.fixed + 3 * budget.slot) / 2**20:,.1f} MiB of 20,480.0 MiB free" in told
+    assert told.endswith(f"there is room for {budget.slots}")
+    assert budget.told(1).startswith("1 slot of ")

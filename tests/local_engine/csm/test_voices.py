@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from local_engine.csm.codes_cache import CodesCache, cache_folder
 from local_engine.csm.loading.errors import VoiceError
 from local_engine.csm.running import Codes, Samples
-from local_engine.csm.sound import SoundError, read_pcm, read_wav
+from local_engine.csm.sound import SoundError, read_pcm, read_wav, wav_to_pcm
 from local_engine.csm.voices import Voice, read_voices, voice_codes
 
 RATE = 24_000
-PCM, FLOAT = 1, 3
+PCM, FLOAT, A_LAW, U_LAW = 1, 3, 6, 7
 
 
 def test_without_any_file_there_are_speakers_by_number_and_sesames_names() -> None:
@@ -92,12 +92,28 @@ def test_a_file_of_voices_that_is_not_there_is_told(tmp_path: Path) -> None:
         read_voices(None, tmp_path / "none.toml")
 
 
-@pytest.mark.parametrize(("kind", "bits"), [(PCM, 16), (PCM, 24), (PCM, 32), (FLOAT, 32)])
+@pytest.mark.parametrize(
+    ("kind", "bits"), [(PCM, 16), (PCM, 24), (PCM, 32), (FLOAT, 32), (FLOAT, 64)]
+)
 def test_samples_of_every_width_are_read_alike(kind: int, bits: int) -> None:
     tone = _tone(0.2)
     read = read_wav(_wav(tone, kind=kind, bits=bits), RATE, 1)
     assert read.dtype == np.float32
     np.testing.assert_allclose(read, tone, atol=1e-4)
+
+
+def test_eight_bits_are_read_around_their_middle() -> None:
+    steps = np.array([0, 64, 128, 192, 255], np.uint8)
+    read = read_wav(_riff(steps.tobytes(), RATE, PCM, 8, 1), RATE)
+    np.testing.assert_allclose(read, (steps - 128.0) / 128)
+
+
+@pytest.mark.parametrize(("kind", "loudest", "softest"), [(A_LAW, 0xAA, 0xD5), (U_LAW, 0x80, 0xFF)])
+def test_telephones_codings_are_read(kind: int, loudest: int, softest: int) -> None:
+    """Source: ITU-T G.711, tables 1a and 2a."""
+    read = read_wav(_riff(bytes([loudest, softest]), RATE, kind, 8, 1), RATE)
+    assert read[0] == pytest.approx(0.98, abs=0.01)
+    assert read[1] == pytest.approx(0, abs=0.001)
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 44_100, 48_000])
@@ -117,6 +133,34 @@ def test_channels_are_mixed_evenly() -> None:
     np.testing.assert_allclose(same, tone, atol=1e-4)
 
 
+@pytest.mark.parametrize("channels", range(1, 9))
+def test_up_to_eight_channels_are_taken(channels: int) -> None:
+    tone = _tone(0.1)
+    silent = [np.zeros_like(tone)] * (channels - 1)
+    read = read_wav(_wav(np.stack([*silent, tone], axis=1)), RATE)
+    np.testing.assert_allclose(read, tone / channels, atol=1e-4)
+
+
+def test_more_channels_are_refused() -> None:
+    with pytest.raises(SoundError, match="9 channels; 1 to 8 are taken"):
+        read_wav(_wav(np.stack([_tone(0.1)] * 9, axis=1)), RATE)
+
+
+def test_samples_of_the_engines_own_kind_stay_what_they_are() -> None:
+    samples = np.arange(-32_768, 32_768, 3, np.int32).astype("<i2").tobytes()
+    assert wav_to_pcm(_riff(samples, RATE, PCM, 16, 1), RATE) == samples
+    full = wav_to_pcm(_wav(np.array([1, -1, 0], np.float32), kind=FLOAT, bits=32), RATE)
+    assert np.frombuffer(full, "<i2").tolist() == [32_767, -32_768, 0]
+
+
+def test_a_file_that_was_cut_off_is_refused_and_a_streamed_one_is_not() -> None:
+    whole = _wav(_tone(0.4))
+    with pytest.raises(SoundError, match="ends before its samples do"):
+        read_wav(whole[:-100], RATE)
+    streamed = whole.replace(struct.pack("<I", len(whole) - 44), b"\xff" * 4)
+    np.testing.assert_array_equal(read_wav(streamed, RATE), read_wav(whole, RATE))
+
+
 def test_a_recording_that_is_too_long_is_refused() -> None:
     data = _wav(_tone(1.5))
     assert len(read_wav(data, RATE, 1.5)) == 36_000
@@ -125,7 +169,7 @@ def test_a_recording_that_is_too_long_is_refused() -> None:
 
 
 def test_a_few_samples_at_a_crawling_rate_are_no_bomb() -> None:
-    with pytest.raises(SoundError, match="1 samples a second"):
+    with pytest.raises(SoundError, match="rate is 1 Hz; 1000 to 384000"):
         read_wav(_wav(_tone(0.01), rate=1), RATE, 60)
 
 
@@ -147,7 +191,7 @@ def test_a_wav_file_without_samples_or_numbers_is_refused() -> None:
 
 
 def test_a_wav_file_of_compressed_sound_is_refused() -> None:
-    with pytest.raises(SoundError, match="not PCM"):
+    with pytest.raises(SoundError, match="PCM of 8, 16, 24 or 32 bits"):
         read_wav(_wav(_tone(0.1), kind=0x11, bits=8), RATE, 1)
 
 
@@ -280,11 +324,15 @@ def _wav(samples: NDArray[np.float32], rate: int = RATE, kind: int = PCM, bits: 
     """A RIFF file of these samples ([frames] or [frames, channels])."""
     channels = 1 if samples.ndim == 1 else samples.shape[1]
     if kind == FLOAT:
-        data = samples.astype("<f4").tobytes()
+        data = samples.astype(f"<f{bits // 8}").tobytes()
     else:
         whole = np.round(samples.ravel().astype(np.float64) * (2 ** (bits - 1) - 1))
         wide = whole.astype("<i4").view(np.uint8).reshape(-1, 4)
         data = wide[:, : bits // 8].tobytes()
+    return _riff(data, rate, kind, bits, channels)
+
+
+def _riff(data: bytes, rate: int, kind: int, bits: int, channels: int) -> bytes:
     block = channels * bits // 8
     layout = struct.pack("<HHIIHH", kind, channels, rate, rate * block, block, bits)
     chunks = b"fmt " + struct.pack("<I", 16) + layout + b"data" + struct.pack("<I", len(data))

@@ -1,0 +1,1 @@
+"""The benchmark of the CSM engine: what `python -m local_engine.bench` measures, and how."""
