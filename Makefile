@@ -81,10 +81,13 @@ $(VENV)/.engine: $(VENV)/.installed
 	@$(PIP) install --no-deps moshi==0.2.13
 	@touch $@
 
+# torch for a CPU comes without Triton, whose interpreter shows there that our kernels are right.
+# torch for CUDA brings the version that it was made with, so there is no pin for all of them.
 $(VENV)/.tested: $(VENV)/bin/python $(FRAME)
 	@echo "installing what the tests need into $(VENV)"
 	@$(PIP) install $(TORCH) -c config/constraints.txt -e '.[test]'
 	@$(PIP) install --no-deps moshi==0.2.13
+	@$(BIN)/python -c 'import triton' 2>/dev/null || $(PIP) install --no-deps triton==3.6.0
 	@touch $@ $(VENV)/.installed $(VENV)/.engine
 
 # The vendors' SDKs show that our fakes of their servers are faithful; apart, for their pins clash.

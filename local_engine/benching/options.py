@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from local_engine.benching.record import Run
+from local_engine.csm.kernels import has_triton
 
 REAL, TINY = "real", "tiny-random"
 
@@ -46,6 +47,7 @@ def read_options(arguments: Sequence[str]) -> Asked:
         baseline=given.baseline,
         clients=clients if given.server else (),
         load_seconds=given.load_seconds,
+        kernels=given.kernels or ("triton" if fast and has_triton() else "torch"),
     )
     return Asked(run, given.json)
 
@@ -63,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--contexts", type=_numbers, metavar="200,1000", help="positions before it")
     parser.add_argument("--frames", type=_positive, help="steps of each point")
     parser.add_argument("--codec", choices=("own", "moshi"), default="own")
+    parser.add_argument("--kernels", choices=("torch", "triton"), help="by default triton on CUDA")
     parser.add_argument("--threads", type=_positive, default=1, help="of torch on a CPU")
     parser.add_argument("--seconds", type=float, help="for all of it (540 on CUDA, 18 on a CPU)")
     parser.add_argument("--server", action="store_true", help="measure the HTTP server, too")

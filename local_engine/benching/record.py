@@ -184,3 +184,5 @@ class Run:
     """Of the server; none where it is not measured."""
     load_seconds: float
     """With so many clients; 0 takes what the time allows."""
+    kernels: str = "torch"
+    """Of the steps and prompts; the server's engine chooses for itself."""

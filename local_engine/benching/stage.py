@@ -1,7 +1,7 @@
 """The model that is measured, and slots filled up to a context without computing them all."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from local_engine.benching.options import REAL
 from local_engine.benching.record import Run
+from local_engine.csm.kernels import triton_kernels
 from local_engine.csm.loading.assemble import join
 from local_engine.csm.loading.entries import Unread
 from local_engine.csm.loading.expected import account
@@ -18,6 +19,7 @@ from local_engine.csm.loading.random import REAL_CONFIG, random_checkpoint
 from local_engine.csm.loading.tiny import CONFIG
 from local_engine.csm.model.codec.decoder import MimiDecoder
 from local_engine.csm.model.codec.moshi_codec import MoshiDecoder
+from local_engine.csm.model.kernels import TORCH
 from local_engine.csm.model.network import Network, build_network
 from local_engine.csm.runner import Plan, TorchRunner
 from local_engine.csm.running import Prefill, Prompt, Runner, Sampling
@@ -71,9 +73,17 @@ def eager_runner(stage: Stage, plan: Plan) -> Runner:
     return TorchRunner(stage.network, stage.decoder(plan.slots), NoEncoder(), plan)
 
 
-FORMS: Mapping[str, NewRunner] = {"eager": eager_runner}
-"""How a step may be run. A runner over CUDA graphs joins here; every point is then measured both
-ways."""
+def captured_runner(stage: Stage, plan: Plan) -> Runner:
+    """Make the runner that replays CUDA graphs; they are captured in the first steps."""
+    return eager_runner(stage, replace(plan, graphs=True, codec_graphs=stage.codec == "own"))
+
+
+FORMS: Mapping[str, NewRunner] = {"graphs": captured_runner, "eager": eager_runner}
+"""How a step may be run; on CUDA every point is measured in all forms."""
+
+
+def forms_on(device: torch.device) -> tuple[str, ...]:
+    return tuple(FORMS) if device.type == "cuda" else ("eager",)
 
 
 def config_of(model: str) -> Json:
@@ -91,7 +101,9 @@ def dtype_of(run: Run) -> torch.dtype:
 
 def new_stage(run: Run) -> Stage:
     """Draw the weights on the device."""
-    return staged(drawn(run), dtype_of(run), torch.device(run.device), run.codec)
+    stage = staged(drawn(run), dtype_of(run), torch.device(run.device), run.codec)
+    kernels = triton_kernels() if run.kernels == "triton" else TORCH
+    return replace(stage, network=replace(stage.network, kernels=kernels))
 
 
 def staged(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device, codec: str) -> Stage:

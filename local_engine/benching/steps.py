@@ -17,7 +17,7 @@ from local_engine.benching.arithmetic import (
 )
 from local_engine.benching.machine import forget_memory, memory_bytes
 from local_engine.benching.record import PartFigures, Run, Spread, StepPoint
-from local_engine.benching.stage import FORMS, Stage, fill, some_prompt
+from local_engine.benching.stage import FORMS, Stage, fill, forms_on, some_prompt
 from local_engine.benching.times import Budget, spread, timed
 from local_engine.csm.model.attention import Places
 from local_engine.csm.model.backbone import embed_frames, step
@@ -42,7 +42,7 @@ def measure_steps(stage: Stage, run: Run, budget: Budget, share: float) -> list[
         points += [
             (f"{form} steps, batch {batch} at {context}", partial(_point, stage, run, place))
             for batch in run.batches
-            for form in FORMS
+            for form in forms_on(stage.device)
             for place in [(form, batch, context)]
         ]
     return list(budget.each(points, share))

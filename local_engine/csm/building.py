@@ -7,12 +7,14 @@ from pathlib import Path
 
 import torch
 
+from local_engine.csm.kernels import has_triton, triton_kernels
 from local_engine.csm.loading.errors import LoadError
 from local_engine.csm.loading.fingerprint import fingerprint
 from local_engine.csm.loading.model import Model, load
 from local_engine.csm.messages import Ready
 from local_engine.csm.model.budget import plan_budget
 from local_engine.csm.model.codec.build import build_codec
+from local_engine.csm.model.kernels import TORCH, Kernels
 from local_engine.csm.model.network import build_network
 from local_engine.csm.prompting.codes_cache import CodesCache, cache_folder
 from local_engine.csm.prompting.preparer import PromptPreparer, SpokenVoice
@@ -124,9 +126,29 @@ def _runner(settings: EngineSettings, model: Model, slots: int, longest: int) ->
         slots=slots,
         device=weights.audio_table.device,
     )
-    network = build_network(weights, shape, longest)
-    plan = Plan(slots, longest, deterministic=settings.deterministic)
+    device = weights.audio_table.device
+    network = build_network(weights, shape, longest, _kernels(settings, device))
+    plan = Plan(
+        slots,
+        longest,
+        deterministic=settings.deterministic,
+        graphs=settings.graphs and device.type == "cuda",
+        codec_graphs=settings.codec == "own",
+    )
     return TorchRunner(network, decoder, encoder, plan)
+
+
+def _kernels(settings: EngineSettings, device: torch.device) -> Kernels:
+    """Give the kernels that were asked for; LoadError where they cannot run."""
+    if settings.kernels == "torch" or (settings.kernels == "auto" and device.type != "cuda"):
+        return TORCH
+    if device.type == "cuda" and has_triton():
+        torch.cuda.set_device(device)  # Triton launches on the device that is current
+        return triton_kernels()
+    if settings.kernels == "auto":
+        log.warning("Triton is not installed: torch's kernels are used, which are slower")
+        return TORCH
+    raise LoadError(f"kernels is triton, which needs CUDA and Triton; the device is {device}")
 
 
 def _spoken_voices(

@@ -1,14 +1,16 @@
 """The Runner: one model on one device, its slots, and a frame for many of them at a time."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from local_engine.csm.graphs import Graphs, Recorder, Spent, Work, recorder_for
 from local_engine.csm.model.backbone import prefill
 from local_engine.csm.model.coding import FrameDecoder, SegmentEncoder
 from local_engine.csm.model.delivery import Delivery
@@ -50,6 +52,10 @@ class Plan:
     deterministic: bool = False
     """One batch size and one reach for every step, and prompts one by one: what a row comes to
     cannot depend, not even in its last bits, on who is beside it. A prompt's chunks still may."""
+    graphs: bool = False
+    """Capture CUDA graphs of steps; on a CPU there are none."""
+    codec_graphs: bool = True
+    """Of the codec, too; not of one that makes graphs of its own, as moshi's does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +84,28 @@ class _Held:
     sampling: Sampling = field(default_factory=Sampling)
 
 
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What the codec hears and the host is sent of a step, while the next one is computed."""
+
+    rows: Tensor
+    codes: Tensor
+    stopped: Tensor
+
+    def first(self, rows: int) -> "_Taken":
+        return _Taken(self.rows[:rows], self.codes[:rows], self.stopped[:rows])
+
+
 class TorchRunner:
     """See running.Runner. Where the decoder fails, the step has changed nothing either."""
 
     def __init__(
-        self, network: Network, decoder: FrameDecoder, encoder: SegmentEncoder, plan: Plan
+        self,
+        network: Network,
+        decoder: FrameDecoder,
+        encoder: SegmentEncoder,
+        plan: Plan,
+        new_recorder: Callable[[torch.device], Recorder | None] = recorder_for,
     ) -> None:
         like = network.weights.audio_table
         if plan.longest > network.longest:
@@ -101,11 +124,22 @@ class TorchRunner:
                 plan.slots, network.shape.frame_samples, dtype=torch.float32
             )
             self._pcm = torch.zeros_like(self._waves, dtype=torch.int16)
+            made = self._buffers
+            self._taken = _Taken(made.rows.clone(), made.codes.clone(), made.stopped.clone())
             self._free = deque(
                 Delivery(network.shape, plan.slots, self._device) for _ in range(self.depth)
             )
         self._flying: deque[Delivery] = deque()
         self._side = _own_stream(self._device)
+        # Steps and sounds are replayed beside each other.
+        self._step_graphs = _graphs(new_recorder, self._device, wanted=plan.graphs)
+        codec_too = plan.graphs and plan.codec_graphs
+        self._codec_graphs = _graphs(new_recorder, self._device, wanted=codec_too)
+
+    @property
+    def captured(self) -> tuple[Spent, ...]:
+        """What capturing has cost: of steps, then of the codec."""
+        return tuple(graphs.spent for graphs in (self._step_graphs, self._codec_graphs) if graphs)
 
     @property
     def slots(self) -> int:
@@ -152,9 +186,14 @@ class TorchRunner:
         if any(self._held[slot].positions >= self.longest for slot in rows):
             raise ValueError("a slot has no position left for another frame")
         with _computing():
-            out = self._filled(rows)
-            compute_frame(self._network, self._slots, out, self._bounds(rows))
-            self._deliver(rows, out)
+            bucket = next(bucket for bucket in self._buckets if bucket >= len(rows))
+            # A CUDA codec has batch sizes of its own to keep to; on a CPU each row costs the same,
+            # and padding is not decoded.
+            heard = bucket if self._side or self._codec_graphs else len(rows)
+            compute, decode = self._step(bucket, self._bounds(rows)), self._sound(heard)
+            out = self._filled(rows, bucket)
+            compute()
+            self._deliver(rows, out.first(heard), decode)
             commit_frame(self._slots, out)
         self._flying.append(self._free.popleft())
         for slot in rows:
@@ -205,9 +244,26 @@ class TorchRunner:
         if codes.min() < 0 or codes.max() >= shape.codes or texts.max() >= shape.text_vocabulary:
             raise ValueError("a prompt's code or text id is not in the model's tables")
 
-    def _filled(self, rows: tuple[int, ...]) -> Buffers:
-        """Choose a batch size and name its rows, the padding ones as the trash slot."""
-        bucket = next(bucket for bucket in self._buckets if bucket >= len(rows))
+    def _step(self, bucket: int, bounds: Bounds) -> Work:
+        """Give what computes a frame for the first rows of the buffers; it commits nothing."""
+        out = self._buffers.first(bucket)
+        compute = partial(compute_frame, self._network, self._slots, out, bounds)
+        if self._step_graphs is None:
+            return compute
+        rest = partial(out.rows.fill_, self._slots.trash)
+        return self._step_graphs.find((bucket, bounds), compute, rest)
+
+    def _sound(self, bucket: int) -> Work:
+        """Give what decodes the first rows of what was taken."""
+        taken = self._taken.first(bucket)
+        decode = partial(self._decode, taken)
+        if self._codec_graphs is None:
+            return decode
+        rest = partial(taken.rows.fill_, self._slots.trash)
+        return self._codec_graphs.find(bucket, decode, rest)
+
+    def _filled(self, rows: tuple[int, ...], bucket: int) -> Buffers:
+        """Name the rows of a batch, the padding ones as the trash slot."""
         named = torch.full((bucket,), self._slots.trash, dtype=torch.int64)
         named[: len(rows)] = torch.tensor(rows)
         out = self._buffers.first(bucket)
@@ -218,30 +274,34 @@ class TorchRunner:
         codes = self._network.shape.codes
         fast = all(0 < self._held[slot].sampling.top_k <= FAST_RANKS for slot in rows)
         ranks = min(FAST_RANKS, codes) if fast else codes
-        if self._plan.deterministic:
+        if self._plan.deterministic or self._network.kernels.reads_lengths:
             return Bounds(self.longest, ranks)
         most = max(self._held[slot].positions for slot in rows) + 1
+        if self._plan.graphs:
+            # Few graphs, not few positions.
+            return Bounds(min(self.longest, max(REACH, 1 << (most - 1).bit_length())), ranks)
         return Bounds(min(self.longest, -(-most // REACH) * REACH), ranks)
 
-    def _deliver(self, rows: tuple[int, ...], out: Buffers) -> None:
-        """Decode and send. The codec reads copies: the next step may write `out` meanwhile.
-
-        A CUDA codec has batch sizes of its own to keep to; on a CPU each row costs the same, and
-        padding is not decoded.
-        """
-        size = len(rows) if self._side is None else len(out.rows)
-        taken = out.rows[:size].clone(), out.codes[:size].clone(), out.stopped[:size].clone()
+    def _deliver(self, rows: tuple[int, ...], out: Buffers, decode: Work) -> None:
+        """Decode and send. The codec reads copies: the next step may write `out` meanwhile."""
+        taken = self._taken.first(len(out.rows))
+        if self._side is not None:
+            # It may still be at the step before, with what was taken of that.
+            torch.cuda.current_stream(self._device).wait_stream(self._side)
+        taken.rows.copy_(out.rows)
+        taken.codes.copy_(out.codes)
+        taken.stopped.copy_(out.stopped)
         with self._beside():
-            if self._side is not None:
-                for tensor in taken:
-                    tensor.record_stream(self._side)
-            named, codes, stopped = taken
-            last = self._network.shape.codec.codebook_size - 1
-            samples = self._decoder.decode(named, codes.clamp(max=last))
-            # From here on the codec's streams have advanced: nothing may ask for memory any more.
-            waves, pcm = self._waves[: len(named)], self._pcm[: len(named)]
-            torch.clamp(samples, -1, 1, out=waves).mul_(32767).round_()
-            self._free[0].send(rows, codes, stopped, pcm.copy_(waves))
+            decode()
+            self._free[0].send(rows, taken.codes, taken.stopped, self._pcm)
+
+    def _decode(self, taken: _Taken) -> None:
+        last = self._network.shape.codec.codebook_size - 1
+        samples = self._decoder.decode(taken.rows, taken.codes.clamp(max=last))
+        # From here on the codec's streams have advanced: nothing may ask for memory any more.
+        waves = self._waves[: len(taken.rows)]
+        torch.clamp(samples, -1, 1, out=waves).mul_(32767).round_()
+        self._pcm[: len(taken.rows)].copy_(waves)
 
     @contextmanager
     def _beside(self) -> Iterator[None]:
@@ -252,6 +312,13 @@ class TorchRunner:
         self._side.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(self._side):
             yield
+
+
+def _graphs(
+    new_recorder: Callable[[torch.device], Recorder | None], device: torch.device, *, wanted: bool
+) -> Graphs | None:
+    recorder = new_recorder(device) if wanted else None
+    return None if recorder is None else Graphs(recorder)
 
 
 def _own_stream(device: torch.device) -> torch.cuda.Stream | None:

@@ -59,6 +59,10 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`module:function`, which gives a watermarker for each clip; none by default."""
     deterministic: bool = False
     """One batch size for every step, so that a clip's bits do not depend on its neighbours."""
+    kernels: Literal["auto", "torch", "triton"] = "auto"
+    """auto is Triton's on CUDA, where Triton is installed, and torch's otherwise."""
+    graphs: bool = True
+    """Steps as CUDA graphs: hundreds of launches become one. They mean nothing on a CPU."""
     threads: OrAuto = 0
     """Of torch on a CPU; 0 is one, so that the server beside it has air."""
     memory_share: Annotated[float, Meta(gt=0, le=1)] = 0.9

@@ -1,4 +1,4 @@
-"""Attention with grouped queries: the torch reference over slots; prefill and depth share it."""
+"""Attention with grouped queries: the torch reference over slots, in frames and for prompts."""
 
 from dataclasses import dataclass
 
@@ -46,6 +46,24 @@ def attend_slots(q: Tensor, cache: Cache, places: Places, reach: int) -> Tensor:
     k, v = cache.k[places.slots, :, :reach], cache.v[places.slots, :, :reach]
     seen = torch.arange(reach, device=q.device) <= places.positions[:, None]
     return attend(q[:, None], k, v, seen[:, None])[:, 0]
+
+
+def attend_frame(qkv: Tensor, rope: RopeTable, cache: Cache, end: int) -> Tensor:
+    """Positions of a frame that follow each other, the last of them `end` - 1, in each row.
+
+    qkv is [rows, steps, (heads + 2 * kv_heads) * head_size]; their keys and values are written to
+    the rows of `cache`, and each position attends to its own row up to itself. Gives
+    [rows, steps, heads * head_size].
+    """
+    steps = qkv.shape[1]
+    cos, sin = rope.cos[end - steps : end], rope.sin[end - steps : end]
+    held = Cache(cache.k[:, :, :end], cache.v[:, :, :end])
+    q, k, v = split_heads(qkv, cache)
+    held.k[:, :, end - steps :] = rotate(k, cos, sin).transpose(1, 2)
+    held.v[:, :, end - steps :] = v.transpose(1, 2)
+    places = torch.arange(end, device=qkv.device)
+    seen = None if steps == 1 else places <= places[end - steps :, None]
+    return attend(rotate(q, cos, sin), held.k, held.v, None if seen is None else seen[None])
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None) -> Tensor:

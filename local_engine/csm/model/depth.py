@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding, linear
 
-from local_engine.csm.model.attention import Cache, attend, split_heads
+from local_engine.csm.model.attention import Cache
 from local_engine.csm.model.network import Network
-from local_engine.csm.model.rope import rotate
 from local_engine.csm.model.sampler import Choice
 from local_engine.csm.model.stack import run_stack
 
@@ -51,17 +50,12 @@ def depth_logits(network: Network, x: Tensor, scratch: Cache, codebook: int) -> 
     Position 0 is the backbone's hidden, position n the code of codebook n - 1.
     """
     stack, end = network.shape.depth, codebook + 1
-    cos = network.depth_rope.cos[end - x.shape[1] : end]
-    sin = network.depth_rope.sin[end - x.shape[1] : end]
-    mask = network.pair if x.shape[1] > 1 else None
+    kernels = network.kernels
 
     def attend_layer(number: int, qkv: Tensor) -> Tensor:
-        cache = Cache(scratch.k[number, :, :, :end], scratch.v[number, :, :, :end])
-        q, k, v = split_heads(qkv, cache)
-        cache.k[:, :, end - x.shape[1] :] = rotate(k, cos, sin).transpose(1, 2)
-        cache.v[:, :, end - x.shape[1] :] = v.transpose(1, 2)
-        return attend(rotate(q, cos, sin), cache.k, cache.v, mask)
+        cache = Cache(scratch.k[number], scratch.v[number])
+        return kernels.attend_frame(qkv, network.depth_rope, cache, end)
 
     depth = network.weights.depth
-    found = run_stack(x, depth, stack.norm_epsilon, network.kernels, attend_layer)
+    found = run_stack(x, depth, stack.norm_epsilon, kernels, attend_layer)
     return found[:, -1] @ network.weights.heads[codebook - 1]

@@ -20,7 +20,10 @@ class Kernels:
     swiglu: Callable[[Tensor], Tensor] = layers.swiglu
     store: Callable[[Tensor, RopeTable, Cache, Places], Tensor] = attention.store
     attend_slots: Callable[[Tensor, Cache, Places, int], Tensor] = attention.attend_slots
+    attend_frame: Callable[[Tensor, RopeTable, Cache, int], Tensor] = attention.attend_frame
     sample: Callable[[Tensor, Choice, int, int], Tensor] = sampler.sample
+    reads_lengths: bool = False
+    """Whether attend_slots reads as much of a slot as counts, whatever `reach` it is given."""
 
 
 TORCH = Kernels()

@@ -24,8 +24,6 @@ class Network:
     """Of the positions of a frame, one for each codebook."""
     offsets: Tensor
     """[codebooks]: where the rows of a codebook begin in the audio table."""
-    pair: Tensor
-    """bool [1, 2, 2]: what the first two positions of a frame see of each other."""
     depth_table: Tensor | None
     """[codebooks * codes, depth.width]: the audio table behind the projector, if folded."""
     kernels: Kernels
@@ -58,7 +56,6 @@ def build_network(
         backbone_rope=rope_table(backbone.rope, backbone.head_size, longest, table),
         depth_rope=rope_table(depth.rope, depth.head_size, shape.codebooks, table),
         offsets=torch.arange(shape.codebooks, device=table.device) * shape.codes,
-        pair=torch.ones(1, 2, 2, dtype=torch.bool, device=table.device).tril(),
         depth_table=linear(table, weights.projector) if fold_projector else None,
         kernels=kernels,
     )
