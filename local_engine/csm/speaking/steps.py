@@ -7,15 +7,11 @@ from local_engine.csm.messages import Finish
 from local_engine.csm.running import OutOfMemory, Prefill, Runner, StepOutput
 from local_engine.csm.scheduling.scheduler import Scheduler, Stretch
 from local_engine.csm.scheduling.utterance import Stage, Utterance
-<<<<<<< HEAD:local_engine/csm/steps.py
-from local_engine.csm.watermark import Pcm, WatermarkError
-=======
 from local_engine.csm.speaking.clip import Clip
 from local_engine.csm.speaking.clips import Clips
 from local_engine.csm.speaking.guard import levels
 from local_engine.csm.speaking.kept import Kept
 from local_engine.csm.speaking.watermark import Pcm, WatermarkError
->>>>>>> six-H1:local_engine/csm/speaking/steps.py
 
 log = logging.getLogger(__name__)
 

@@ -16,13 +16,7 @@ from engine_stage import submit
 from fake_runner import FRAME_SAMPLES
 from msgspec.structs import replace
 
-<<<<<<< HEAD
-from local_engine.csm.life import CANNOT_START
 from local_engine.csm.link import Link, LinkClosed, decode_from_engine
-from local_engine.csm.loop import FATAL
-=======
-from local_engine.csm.link import Link, LinkClosed, decode_from_engine
->>>>>>> six-H1
 from local_engine.csm.messages import (
     Cancel,
     Drain,
