@@ -45,6 +45,8 @@ dashboard = Router(
         signing.begin,
         signing.end,
         usage.page,
+        usage.table,
+        signing.absent,
     ],
     exception_handlers={
         SignedOut: _lead_to_sign_in,

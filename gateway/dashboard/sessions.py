@@ -9,11 +9,15 @@ import hmac
 import secrets
 import time
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
+from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 
 COOKIE = "voxroute_session"
+HOST_COOKIE = f"__Host-{COOKIE}"
+"""Over https: no other host and no page of http can set a cookie of this name."""
 HOURS = 12
 _MAC = 32
 
@@ -64,9 +68,9 @@ class Sessions:
 def cookie(session: Session | None, *, is_secure: bool) -> Cookie:
     """The session's cookie, or one that takes it away."""
     return Cookie(
-        COOKIE,
+        HOST_COOKIE if is_secure else COOKIE,
         value=session.token if session else "",
-        path="/dashboard",
+        path="/" if is_secure else "/dashboard",
         max_age=HOURS * 3600 if session else 0,
         httponly=True,
         secure=is_secure,
@@ -74,10 +78,29 @@ def cookie(session: Session | None, *, is_secure: bool) -> Cookie:
     )
 
 
+def is_secure(request: ASGIConnection[Any, Any, Any, Any]) -> bool:
+    """Whether the visitor came over https, to us or to a proxy before us that says so.
+
+    Anybody may say so: it only ever makes a cookie stricter, and a browser that in truth speaks
+    http would not keep such a cookie.
+    """
+    forwarded = request.headers.get("x-forwarded-proto", "").partition(",")[0]
+    return request.url.scheme == "https" or forwarded.strip().lower() == "https"
+
+
+def token_of(request: ASGIConnection[Any, Any, Any, Any]) -> str | None:
+    """The session's cookie that the visitor brought."""
+    return request.cookies.get(HOST_COOKIE if is_secure(request) else COOKIE)
+
+
 def safe_target(given: str | None) -> str:
     """Where to go after signing in: a page of the dashboard, and nowhere else."""
-    parts = urlsplit(given or "")
-    is_ours = not parts.scheme and not parts.netloc and parts.path.startswith("/dashboard")
+    try:
+        parts = urlsplit(given or "")
+    except ValueError:  # as of `//[`
+        return "/dashboard"
+    is_page = parts.path == "/dashboard" or parts.path.startswith("/dashboard/")
+    is_ours = not parts.scheme and not parts.netloc and is_page
     plain = is_ours and "\\" not in parts.path and "//" not in parts.path
     query = f"?{parts.query}" if parts.query else ""
     return parts.path + query if plain else "/dashboard"

@@ -6,7 +6,7 @@ from typing import Any
 from litestar import Request
 
 from gateway.access.keys import MANAGE, SPEAK, Caller
-from gateway.dashboard.sessions import COOKIE, Session, Sessions
+from gateway.dashboard.sessions import Session, Sessions, token_of
 from gateway.endpoints.state import Gateway, gateway_of
 from gateway.errors import Forbidden, GatewayError, Unauthenticated
 
@@ -44,7 +44,7 @@ async def visitor_of(request: Plain, *, manages: bool = False) -> Visitor:
     """The signed-in visitor; SignedOut, or Forbidden where a management key is wanted."""
     gateway = gateway_of(request)
     sessions = Sessions(gateway.pepper)
-    session = sessions.read(request.cookies.get(COOKIE))
+    session = sessions.read(token_of(request))
     if session is None:
         raise SignedOut("sign in with an API key")
     try:

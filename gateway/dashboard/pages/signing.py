@@ -8,10 +8,10 @@ from litestar.params import Body
 from litestar.response import Redirect
 
 from gateway.dashboard.rendering import HEADERS, html
-from gateway.dashboard.sessions import COOKIE, Sessions, cookie, safe_target
+from gateway.dashboard.sessions import Sessions, cookie, is_secure, safe_target
 from gateway.dashboard.visitor import Plain, visitor_of
 from gateway.endpoints.state import gateway_of
-from gateway.errors import Forbidden, Unauthenticated
+from gateway.errors import Forbidden, NotFound, Unauthenticated
 
 Form = Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)]
 
@@ -35,15 +35,18 @@ async def begin(request: Plain, data: Form) -> Response[Any]:
         told = {"next": target, "wrong": error.message, "visitor": None, "page": ""}
         return html("sign_in.html", told, 401)
     session = Sessions(gateway.pepper).begin(gateway.callers.stored(key))
-    is_secure = request.url.scheme == "https"
-    return Redirect(
-        target, status_code=303, cookies=[cookie(session, is_secure=is_secure)], headers=HEADERS
-    )
+    given = cookie(session, is_secure=is_secure(request))
+    return Redirect(target, status_code=303, cookies=[given], headers=HEADERS)
 
 
 @post("/dashboard/sign-out", status_code=303)
 async def end(request: Plain) -> Redirect:
     await visitor_of(request)
-    taken = cookie(None, is_secure=request.url.scheme == "https")
-    assert taken.key == COOKIE  # noqa: S101  # one cookie, one name
+    taken = cookie(None, is_secure=is_secure(request))
     return Redirect("/dashboard/sign-in", status_code=303, cookies=[taken], headers=HEADERS)
+
+
+@get("/dashboard/{rest:path}", sync_to_thread=False)
+def absent(rest: str) -> Response[str]:  # noqa: ARG001  # whatever it is
+    """Whatever else is asked for is told in a page, not in the API's error body."""
+    raise NotFound("There is no such page.")
