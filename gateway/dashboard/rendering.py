@@ -49,6 +49,6 @@ def html(
     return Response(
         templates().get_template(template).render(values),
         status_code=status,
-        media_type="text/html; charset=utf-8",
+        media_type="text/html",
         headers=HEADERS | dict(headers or {}),
     )

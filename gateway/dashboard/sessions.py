@@ -40,8 +40,8 @@ class Sessions:
     def __init__(self, pepper: bytes) -> None:
         self._key = hmac.digest(pepper, b"voxroute dashboard session", "sha256")
 
-    def begin(self, stored: str) -> Session:
-        ends = int(time.time()) + HOURS * 3600
+    def begin(self, stored: str, seconds: int = HOURS * 3600) -> Session:
+        ends = int(time.time()) + seconds
         content = f"{stored}.{ends}.{secrets.token_urlsafe(9)}"
         return Session(stored, ends, f"{content}.{self._mac(b'session', content)}")
 

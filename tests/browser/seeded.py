@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from random import Random
 
@@ -62,7 +63,9 @@ def seed(running: Running) -> Seeded:
         ]
         client.put("/v1/budgets", json={"scope": "global", "period": "month", "limit": "40.00"})
         client.put("/v1/budgets", json={"scope": "project:radio", "period": "day", "limit": "2.50"})
-    asyncio.run(_live(running, [made[0][1], made[0][1], made[1][1], made[2][1]]))
+    hashes = [made[0][1], made[0][1], made[1][1], made[2][1]]
+    with ThreadPoolExecutor(1) as apart:  # the browser's own loop runs in this thread
+        apart.submit(lambda: asyncio.run(_live(running, hashes))).result()
     return Seeded(running.key, made[0][0], made[1][0])
 
 

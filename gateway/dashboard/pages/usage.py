@@ -73,7 +73,7 @@ async def table(request: Plain) -> Response[str]:
     name = f"usage-{view.range.first_day}-{view.range.last_day}-by-{view.by}.csv"
     return Response(
         Told.of(used, window, view.by).csv(),
-        media_type="text/csv; charset=utf-8",
+        media_type="text/csv",
         headers=HEADERS | {"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
