@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, RowMapping, Select, and_, case, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    RowMapping,
+    Select,
+    and_,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.errors import InvalidRequest
@@ -127,16 +137,23 @@ async def leading(
 
 async def unknown_nano(connection: AsyncConnection, window: Window) -> int:
     """Money of requests whose end nobody saw, which counts as spent until it is judged."""
+    found = await connection.execute(unknown_in(window))
+    return int(found.scalar_one())
+
+
+def unknown_in(window: Window) -> Select[Any]:
+    """Written so that both databases read the few open requests by their own index."""
     wanted = select(func.coalesce(func.sum(generation.c.cost_nano), 0)).where(
+        generation.c.status.in_([literal_column("'held'"), literal_column("'unknown'")]),
         generation.c.status == "unknown",
         generation.c.at_ms >= _up(window.start_ms, HOUR_MS),
         generation.c.at_ms < _up(window.end_ms, HOUR_MS),
     )
     if window.key_hash is not None:
-        wanted = wanted.where(generation.c.key_hash == window.key_hash)
+        wanted = wanted.where(generation.c.key_hash.concat("") == window.key_hash)
     if window.project is not None:
         wanted = wanted.join(api_key).where(api_key.c.project == window.project)
-    return int((await connection.execute(wanted)).scalar_one())
+    return wanted
 
 
 def _too_much(told: str) -> InvalidRequest:

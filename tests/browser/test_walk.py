@@ -50,7 +50,9 @@ def test_every_page_can_be_walked(  # noqa: PLR0913, PLR0917  # who walks, how, 
             assert status == (403 if is_managing is True and who == "speak" else wanted), path
             walker.picture(pictures / f"{number}-{who}-{theme}-{width}.png")
             assert walker.overflow() <= 0, path
-            assert walker.audit(axe) == [], path
+            # Each theme and each width once: a second time finds nothing new.
+            if (theme == "light") == (width == 1280):
+                assert walker.audit(axe) == [], path
             assert walker.wrong == [], path
 
 
