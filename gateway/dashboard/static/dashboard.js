@@ -30,6 +30,11 @@
       time.dataset.local = "";
     }
   };
+  // Nobody looks at a hidden page, so it asks for nothing.
+  document.addEventListener("htmx:before:request", (event) => {
+    if (document.hidden && event.target.matches?.('[hx-trigger^="every"]')) event.preventDefault();
+  });
+
   local(document);
   document.addEventListener("htmx:after:swap", () => local(document));
   document.addEventListener("htmx:afterSwap", () => local(document));
