@@ -13,6 +13,7 @@ AT_ONCE ?= 2
 TORCH := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 FRAME := pyproject.toml config/constraints.txt
 NODE := tests/clients/node
+BROWSER := tests/browser
 VENDORS := .venv-vendors
 
 run: $(VENV)/.installed
@@ -21,7 +22,7 @@ run: $(VENV)/.installed
 # What `make run` needs besides to speak with CSM: GATEWAY_ENGINE_MODEL=tiny-random make run
 engine: $(VENV)/.engine
 
-test: check $(NODE)/node_modules/.installed $(VENDORS)/.installed
+test: check $(NODE)/node_modules/.installed $(BROWSER)/node_modules/.installed $(VENDORS)/.installed
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n $(AT_ONCE) --dist loadfile
 	$(BIN)/coverage combine --quiet
@@ -57,7 +58,7 @@ seeds: $(VENV)/.tested
 	$(BIN)/python -m tests.seeds
 
 clean:
-	rm -rf $(VENV) $(VENDORS) $(NODE)/node_modules
+	rm -rf $(VENV) $(VENDORS) $(NODE)/node_modules $(BROWSER)/node_modules
 
 # A virtual environment; where Debian has split ensurepip off, root gets it and others are told.
 $(VENV)/bin/python:
@@ -103,4 +104,18 @@ $(NODE)/node_modules/.installed: $(NODE)/package.json
 	@if command -v npm >/dev/null; then echo "installing the Node SDK"; \
 	  npm --prefix $(NODE) install --no-audit --no-fund --no-package-lock --silent; \
 	else echo "npm is not here: the Node SDK's tests are left out"; fi
+	@touch $@
+
+# The dashboard is walked where Chromium is, and audited with axe; elsewhere its tests say that
+# they were left out.
+$(BROWSER)/node_modules/.installed: $(BROWSER)/package.json
+	@mkdir -p $(BROWSER)/node_modules
+	@command -v chromium >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing chromium"; \
+	    { apt-get update -qq && apt-get install -y -qq chromium; } >/dev/null 2>&1 || echo "chromium could not be installed"; \
+	  else echo "chromium is not here: the dashboard's walks are left out"; fi; }
+	@if command -v npm >/dev/null; then echo "installing axe-core"; \
+	  npm --prefix $(BROWSER) install --no-audit --no-fund --no-package-lock --silent; \
+	else echo "npm is not here: the dashboard's walks are left out"; fi
 	@touch $@

@@ -14,6 +14,7 @@ from litestar.types import ControllerRouterHandler
 import providers
 from gateway.access.callers import Callers
 from gateway.access.pepper import check_pepper, read_pepper
+from gateway.dashboard.routes import dashboard
 from gateway.dispatch.admission import Admission
 from gateway.dispatch.job import Tools
 from gateway.dispatch.supervisor import Supervisor
@@ -108,6 +109,7 @@ def create_app(
             *api,
             health.live,
             health.ready,
+            dashboard,
         ],
         lifespan=[lifespan],
         exception_handlers=exception_handlers,

@@ -40,22 +40,30 @@ class Callers:
 
     async def accept(self, authorization: str | None, scope: str | None = None) -> Caller:
         """The caller behind an `Authorization` header, who must have `scope` where one is named."""
-        key = _bearer(authorization)
-        remembered = self._remembered.get(key)
+        caller = await self.known(self.stored(_bearer(authorization)))
+        if scope is not None and scope not in caller.scopes:
+            raise Forbidden(f"this API key may not {scope}")
+        return caller
+
+    def stored(self, key: str) -> str:
+        """How a key's secret is stored, by which it can be `known` again without being kept."""
+        return keyed_hash(self._pepper, key)
+
+    async def known(self, stored: str) -> Caller:
+        """The caller behind a stored secret, as long as that may be used."""
+        remembered = self._remembered.get(stored)
         now = time.monotonic()
         if remembered is None or remembered.until <= now:
             # From before the look-up on: what it read may have changed while it took its time.
-            caller, usable = await self._look_up(key)
+            caller, usable = await self._look_up(stored)
             remembered = _Remembered(caller, now + min(REMEMBERED_SECONDS, usable))
             if len(self._remembered) >= MOST_REMEMBERED:
                 self._remembered.clear()
-            self._remembered[key] = remembered
-        if scope is not None and scope not in remembered.caller.scopes:
-            raise Forbidden(f"this API key may not {scope}")
+            self._remembered[stored] = remembered
         return remembered.caller
 
-    async def _look_up(self, key: str) -> tuple[Caller, float]:
-        """The key's caller, and for how many seconds at most it may be used."""
+    async def _look_up(self, stored: str) -> tuple[Caller, float]:
+        """The secret's caller, and for how many seconds at most it may be used."""
         wanted = (
             select(
                 api_key.c.hash,
@@ -69,7 +77,7 @@ class Callers:
                 secret.c.expires_ms.label("secret_expires_ms"),
             )
             .join(secret, secret.c.key_hash == api_key.c.hash)
-            .where(secret.c.hash == keyed_hash(self._pepper, key))
+            .where(secret.c.hash == stored)
             .where(api_key.c.deleted_ms.is_(None))
         )
         try:

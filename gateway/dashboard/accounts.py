@@ -1,0 +1,100 @@
+"""Budgets as a page tells them: what of each limit is used, what is left, and until when."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.access.keys import Caller
+from gateway.dashboard import words
+from gateway.endpoints.key_told import left
+from gateway.metering import register
+from gateway.metering.register import Account
+from gateway.metering.scopes import GLOBAL, period_end, project_scope, scope_of
+
+MOST_READ = 2000
+MOST_TOLD = 20
+_OWNER = {"organisation": "Organisation", "project": "Project", "provider": "Provider"}
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit of one budget, in words."""
+
+    owner: str
+    period: str
+    most: str
+    left: str
+    used: float
+    """The share of it that is used or held, from 0 to 1."""
+    resets_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Those that are fullest, and how many there are beside them."""
+
+    shown: Sequence[Limit]
+    more: int
+
+
+async def limits_of(connection: AsyncConnection, caller: Caller) -> Limits:
+    """All to a management key, its project's to a reading one, and to every key its own."""
+    accounts: list[Account] = []
+    for scope in _scopes(caller):
+        accounts += await register.budgets(connection, scope, limit=MOST_READ)
+    hashes = [_key(account) for account in accounts if _key(account)]
+    names = await register.names(connection, hashes)
+    found = [
+        limit
+        for account in accounts
+        if account.budget.period != "minute"
+        for limit in _limits(account, _owner(account, names.get(_key(account)), caller))
+    ]
+    found.sort(key=lambda limit: -limit.used)
+    return Limits(found[:MOST_TOLD], max(0, len(found) - MOST_TOLD))
+
+
+def _scopes(caller: Caller) -> list[str | None]:
+    of_key, of_project = caller.sees
+    own: list[str | None] = [scope_of(caller.key_hash)]
+    if of_project is not None:
+        own.append(project_scope(of_project))
+    return own if of_key or of_project else [None]
+
+
+def _key(account: Account) -> str:
+    kind, _, name = account.budget.scope.partition(":")
+    return name if kind == "key" else ""
+
+
+def _owner(account: Account, key_name: str | None, caller: Caller) -> str:
+    kind, _, name = account.budget.scope.partition(":")
+    if account.budget.scope == GLOBAL:
+        return "Everything"
+    if kind == "key":
+        return "This key" if name == caller.key_hash else f"Key {key_name or name[:8]}"
+    return f"{_OWNER.get(kind, kind)} {name}"
+
+
+def _limits(account: Account, owner: str) -> list[Limit]:
+    """Of money, characters and requests, those that there are."""
+    budget, balance = account.budget, account.balance
+    counted = [
+        (budget.limit_nano, balance.used_nano, words.money, ""),
+        (budget.limit_characters, balance.used_characters, words.count, " characters"),
+        (budget.limit_requests, balance.requests, words.count, " requests"),
+    ]
+    resets = period_end(budget.period, balance.start_ms)
+    return [
+        Limit(
+            owner,
+            "in all" if budget.period == "total" else f"per {budget.period}",
+            write(most) + noun,
+            write(left(most, used)) + noun,
+            min(1.0, used / most) if most else 1.0,
+            resets,
+        )
+        for most, used, write, noun in counted
+        if most is not None
+    ]

@@ -1,0 +1,139 @@
+"""Usage: characters, spend, requests, audio, errors by time, and who they belong to."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from litestar import Response, get
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.access.keys import Caller
+from gateway.dashboard import words
+from gateway.dashboard.accounts import Limits, limits_of
+from gateway.dashboard.ranges import RANGES, Range
+from gateway.dashboard.rendering import HEADERS, html
+from gateway.dashboard.view import MEASURES, View, view_of
+from gateway.dashboard.visitor import Plain, visitor_of
+from gateway.endpoints.usage import Told, iso
+from gateway.errors import InvalidRequest
+from gateway.metering.usage import (
+    Bucket,
+    Measure,
+    Member,
+    Use,
+    leading,
+    series,
+    unknown_nano,
+)
+
+MOST_MEMBERS = 50
+_LETTERS: Mapping[Bucket, int] = {"hour": 16, "day": 10, "month": 7}
+"""How much of an ISO time names a step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What there is to tell of a view."""
+
+    total: Use
+    steps: Sequence[tuple[int, Use]]
+    members: Sequence[tuple[Member, Use]]
+    others: Use | None
+    """Of those who are not among the members."""
+    unknown: int
+    """Nano-USD of requests whose end nobody saw."""
+    limits: Limits
+    at_ms: int
+
+
+@get("/dashboard")
+async def page(request: Plain) -> Response[str]:
+    """The parts that live are asked for again, as a whole page of which they are taken."""
+    visitor = await visitor_of(request)
+    told = {"visitor": visitor, "page": "usage", "ranges": RANGES, "measures": MEASURES}
+    told |= {"amount": amount, "plotted": plotted, "written": written, "step": step}
+    try:
+        view = view_of(request.query_params, visitor.caller)
+    except InvalidRequest as error:
+        usual = view_of({}, visitor.caller)
+        return html("usage.html", told | {"view": usual, "wrong": error.message}, 400)
+    async with visitor.gateway.reading.connect() as connection:
+        found = await _find(connection, view, visitor.caller)
+    return html("usage.html", told | {"view": view, "found": found, "wrong": None})
+
+
+@get("/dashboard/usage.csv")
+async def table(request: Plain) -> Response[str]:
+    """What the page tells, by step and by whom, as a spreadsheet reads it."""
+    visitor = await visitor_of(request)
+    view = view_of(request.query_params, visitor.caller)
+    window, bucket = view.range.window, view.range.bucket
+    async with visitor.gateway.reading.connect() as connection:
+        used = await series(connection, window, bucket, view.by)
+    name = f"usage-{view.range.first_day}-{view.range.last_day}-by-{view.by}.csv"
+    return Response(
+        Told.of(used, window, view.by).csv(),
+        media_type="text/csv",
+        headers=HEADERS | {"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+async def _find(connection: AsyncConnection, view: View, caller: Caller) -> Found:
+    window = view.range.window
+    used = await series(connection, window, view.range.bucket, None)
+    members = await leading(connection, window, view.by, view.sort, MOST_MEMBERS + 1)
+    shown = list(members.items())[:MOST_MEMBERS]
+    total = Use()
+    for use in used.values():
+        total.add(use)
+    return Found(
+        total,
+        _steps(view.range, {at: use for (at, _), use in used.items()}),
+        shown,
+        _others(total, [use for _, use in shown]) if len(members) > MOST_MEMBERS else None,
+        await unknown_nano(connection, window),
+        await limits_of(connection, caller),
+        int(time.time() * 1000),
+    )
+
+
+def _steps(over: Range, used: Mapping[int, Use]) -> list[tuple[int, Use]]:
+    return [(at, used.get(at) or Use()) for at in over.starts]
+
+
+def _others(total: Use, shown: Sequence[Use]) -> Use:
+    rest = replace(total)
+    for use in shown:
+        for name in Use.__slots__:
+            setattr(rest, name, getattr(rest, name) - getattr(use, name))
+    return rest
+
+
+# Figures, as the templates write them.
+
+
+def amount(use: Use, measure: Measure) -> int:
+    """As it is counted: money in nano-USD, audio in milliseconds."""
+    counted: dict[Measure, int] = {"cost": use.cost_nano, "audio": use.audio_ms}
+    found: int = counted[measure] if measure in counted else getattr(use, measure)
+    return found
+
+
+def plotted(use: Use, measure: Measure) -> float:
+    """As a chart has it: money in USD, audio in seconds."""
+    scale: dict[Measure, float] = {"cost": 1e9, "audio": 1e3}
+    return amount(use, measure) / scale.get(measure, 1)
+
+
+def written(use: Use, measure: Measure) -> str:
+    if measure == "cost":
+        return words.money(use.cost_nano)
+    return (
+        words.seconds(use.audio_ms / 1000)
+        if measure == "audio"
+        else words.count(amount(use, measure))
+    )
+
+
+def step(at_ms: int, bucket: Bucket) -> str:
+    return iso(at_ms)[: _LETTERS[bucket]].replace("T", " ")

@@ -1,0 +1,56 @@
+"""The dashboard's addresses, and what its pages tell instead of the API's error body."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from litestar import Request, Response, Router
+from litestar.exceptions import HTTPException
+from litestar.response import Redirect
+
+from gateway.dashboard import files
+from gateway.dashboard.pages import signing, usage
+from gateway.dashboard.rendering import HEADERS, html
+from gateway.dashboard.visitor import SignedOut
+from gateway.errors import GatewayError, NotFound
+
+
+def _lead_to_sign_in(request: Request[Any, Any, Any], _: SignedOut) -> Response[Any]:
+    """A page leads to the sign-in and back; a part of one has the whole page go there."""
+    target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    if request.method != "GET":
+        target = "/dashboard"
+    place = f"/dashboard/sign-in?{urlencode({'next': target})}"
+    if request.headers.get("hx-request"):
+        return Response("", status_code=401, headers=HEADERS | {"HX-Redirect": place})
+    return Redirect(place, status_code=303, headers=HEADERS)
+
+
+def _tell(_: Request[Any, Any, Any], error: GatewayError) -> Response[str]:
+    told = {"status": error.status, "wrong": error.message, "visitor": None, "page": ""}
+    return html("error.html", told, error.status)
+
+
+def _tell_http(_: Request[Any, Any, Any], error: HTTPException) -> Response[str]:
+    is_absent = error.status_code == NotFound.status
+    wrong = "There is no such page." if is_absent else error.detail
+    told = {"status": error.status_code, "wrong": wrong, "visitor": None, "page": ""}
+    return html("error.html", told, error.status_code)
+
+
+dashboard = Router(
+    "/",
+    route_handlers=[
+        files.static,
+        signing.sign_in,
+        signing.begin,
+        signing.end,
+        usage.page,
+        usage.table,
+        signing.absent,
+    ],
+    exception_handlers={
+        SignedOut: _lead_to_sign_in,
+        GatewayError: _tell,
+        HTTPException: _tell_http,
+    },
+)

@@ -1,0 +1,70 @@
+"""Every page as either kind of key, light and dark, wide and on a phone; pictures are kept."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser.seeded import Seeded
+from tests.browser.walking import Theme, Walker
+from tests.doubles.running import Running
+
+PAGES = [
+    ("/dashboard", False),
+    ("/dashboard?range=30d&measure=cost&by=app", False),
+    ("/dashboard?range=90d&bucket=month&measure=audio&by=key&sort=name", False),
+    ("/dashboard?from=2020-01-01&to=2020-01-31", False),
+]
+"""Addresses, and whether only a management key may see them."""
+REFUSED = [
+    ("/dashboard?from=2026-12-01&to=2020-01-01", 400),
+    ("/dashboard/no-such-page", 404),
+    ("/dashboard/sign-in", 200),
+]
+LARGEST_LOAD = 200_000
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pictures")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("who", ["speak", "management"])
+def test_every_page_can_be_walked(  # noqa: PLR0913, PLR0917  # who walks, how, and where
+    browser: Browser,
+    house: Running,
+    seeded: Seeded,
+    axe: str,
+    pictures: Path,
+    who: str,
+    theme: Theme,
+    width: int,
+) -> None:
+    key = seeded.management if who == "management" else seeded.speak
+    with Walker.entering(browser, house.url, key, theme, width) as walker:
+        for number, (path, is_managing) in enumerate([*PAGES, *REFUSED]):
+            status = walker.go(path)
+            wanted = dict(REFUSED).get(path, 200)
+            assert status == (403 if is_managing is True and who == "speak" else wanted), path
+            walker.picture(pictures / f"{number}-{who}-{theme}-{width}.png")
+            assert walker.overflow() <= 0, path
+            # Each theme and each width once: a second time finds nothing new.
+            if (theme == "light") == (width == 1280):
+                assert walker.audit(axe) == [], path
+            assert walker.wrong == [], path
+
+
+def test_the_first_load_is_light_and_the_second_asks_for_the_page_alone(
+    browser: Browser, house: Running, seeded: Seeded
+) -> None:
+    with Walker.entering(browser, house.url, seeded.speak) as walker:
+        session = walker.page.context.new_cdp_session(walker.page)
+        session.send("Network.clearBrowserCache")
+        walker.go("/dashboard?range=30d")
+        first = walker.weight()
+        walker.go("/dashboard?range=30d")
+        again = walker.weight()
+    assert 10_000 < first < LARGEST_LOAD
+    assert again < first / 2
