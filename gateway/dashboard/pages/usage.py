@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.access.keys import Caller
 from gateway.dashboard import words
-from gateway.dashboard.accounts import Limits, limits_of
+from gateway.dashboard.limits import Limits, limits_of
 from gateway.dashboard.ranges import RANGES, Range
 from gateway.dashboard.rendering import HEADERS, html
 from gateway.dashboard.view import MEASURES, View, view_of

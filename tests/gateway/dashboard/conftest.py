@@ -7,7 +7,7 @@ import pytest
 
 from tests.doubles.books import Key, new_key
 from tests.doubles.running import Running
-from tests.doubles.visiting import visitor
+from tests.doubles.browsing import visitor
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from tests.doubles.books import Key
 from tests.doubles.managing import make
 from tests.doubles.running import Running
-from tests.doubles.visiting import SIGN_IN, form_token, is_signed_out, sign_in, visitor
+from tests.doubles.browsing import SIGN_IN, form_token, is_signed_out, sign_in, visitor
 
 POLICY = "content-security-policy"
 
