@@ -53,6 +53,8 @@ def refused(values: Typed, error: GatewayError, fields: Iterable[str], prefix: s
     told = error.message.removeprefix(f"{param}: ")
     if "; allowed: " in told:
         told = f"give {told.partition('; allowed: ')[2]}"
+    # What is null in a body is an empty field in a form.
+    told = told.replace("or null for", "or nothing for")
     return Form(values, {param if param in fields else ELSEWHERE: told}, prefix)
 
 

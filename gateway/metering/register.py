@@ -12,7 +12,7 @@ from gateway.metering.operations import Budget
 from gateway.metering.scopes import Period, balance_id, period_start, scope_of
 from gateway.metering.statements import BALANCE
 from gateway.metering.usage import Spent, spent_since
-from gateway.tables import api_key, audit, balance, budget, organisation, project, secret
+from gateway.tables import api_key, audit, balance, budget, organisation, project, rollup, secret
 
 PAGE = 100
 _UNUSED = (0,) * 8
@@ -106,6 +106,28 @@ async def keys_of_projects(connection: AsyncConnection) -> dict[str, int]:
         .group_by(api_key.c.project)
     )
     return {row[0]: int(row[1]) for row in await connection.execute(wanted)}
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectUse:
+    """What a project's keys used; money in nano-USD."""
+
+    requests: int = 0
+    characters: int = 0
+    cost_nano: int = 0
+
+
+async def use_of_projects(connection: AsyncConnection, start_ms: int) -> dict[str, ProjectUse]:
+    """What each project used from a day's start on; one without use is absent."""
+    sums = (rollup.c.requests, rollup.c.characters, rollup.c.cost_nano)
+    wanted = (
+        select(api_key.c.project, *(func.sum(column) for column in sums))
+        .join_from(rollup, api_key, rollup.c.key_hash == api_key.c.hash)
+        .where(rollup.c.width == "day", rollup.c.start_ms >= start_ms)
+        .group_by(api_key.c.project)
+    )
+    rows = await connection.execute(wanted)
+    return {row[0]: ProjectUse(*map(int, row[1:])) for row in rows}
 
 
 async def key_names(connection: AsyncConnection, hashes: Iterable[str]) -> dict[str, KeyName]:

@@ -47,7 +47,7 @@ async def create(request: Plain) -> Response[str] | Redirect:
     values = await typed(request)
     id_, gateway = _id(visitor, values), visitor.gateway
     if await _is_made(visitor, id_):
-        return Redirect(f"/dashboard/keys/{id_}", status_code=303, headers=HEADERS)
+        return _made(id_)
     key = new_key()
     try:
         wanted = new_key_of(values)
@@ -55,6 +55,8 @@ async def create(request: Plain) -> Response[str] | Redirect:
         operation = new_key_operation(key, gateway.pepper, wanted, gateway.routes, actor)
         await gateway.writer.submit(_under(operation, id_))
     except GatewayError as error:
+        if await _is_made(visitor, id_):  # by the same form, sent twice at once
+            return _made(id_)
         return await _form(visitor, refused(values, error, KINDS), error.status)
     told = {"name": wanted.name, "hash": id_, "secret": key, "grace": None}
     return html("key_secret.html", _common(visitor) | told)
@@ -137,6 +139,11 @@ def _id(visitor: Visitor, values: Mapping[str, str]) -> str:
 async def _is_made(visitor: Visitor, id_: str) -> bool:
     async with visitor.gateway.reading.connect() as connection:
         return id_ in await register.key_names(connection, [id_])
+
+
+def _made(id_: str) -> Redirect:
+    """To the key of a form that was sent before; what its secret was, nobody knows here."""
+    return Redirect(f"/dashboard/keys/{id_}", status_code=303, headers=HEADERS)
 
 
 def _under(operation: CreateKey, id_: str) -> CreateKey:

@@ -14,8 +14,8 @@ from gateway.endpoints.projects import ALLOWED, organisation_decoder, project_de
 from gateway.errors import GatewayError
 from gateway.metering import register
 from gateway.metering.operations import CreateOrganisation, CreateProject
-from gateway.metering.scopes import period_end
-from gateway.metering.usage import Use, Window, period_starts, series
+from gateway.metering.register import ProjectUse
+from gateway.metering.usage import period_starts
 
 ORGANISATION: Kinds = {"id": "text", "name": "text"}
 PROJECT: Kinds = {"id": "text", "name": "text", "organisation": "text"}
@@ -71,24 +71,20 @@ async def _page(
         organisations = await register.organisations(connection)
         projects = await register.projects(connection)
         keys = await register.keys_of_projects(connection)
-        used = await series(connection, _this_month(), "month", "project")
-    use = {member.name: each for (_, member), each in used.items()}
+        use = await register.use_of_projects(connection, period_starts(datetime.now(UTC))[2])
     told = {
         "visitor": visitor,
         "page": "keys",
         "tab": "projects",
         "organisations": organisations,
-        "projects": [(row, keys.get(row["id"], 0), use.get(row["id"], Use())) for row in projects],
+        "projects": [
+            (row, keys.get(row["id"], 0), use.get(row["id"], ProjectUse())) for row in projects
+        ],
         "organisation_form": organisation or Form(prefix=_ORGANISATION),
         "project_form": project or Form({"organisation": "default"}, prefix=_PROJECT),
         "done": done,
     }
     return html("projects.html", told, status)
-
-
-def _this_month() -> Window:
-    *_, month_ms = period_starts(datetime.now(UTC))
-    return Window(month_ms, period_end("month", month_ms) or month_ms)
 
 
 def _back(done: str) -> Redirect:

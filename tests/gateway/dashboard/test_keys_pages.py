@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -111,6 +112,18 @@ def test_the_secret_is_shown_once_and_works(
     assert secret not in gateway.said()
 
 
+def test_a_form_that_is_sent_twice_at_once_makes_one_key(
+    visit: Visit, client: httpx.Client
+) -> None:
+    fields = TERMS | {"once": visit.field("/dashboard/keys/new", "once"), "name": "twice"}
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: visit.send("/dashboard/keys", fields), range(4)))
+    assert sorted(answer.status_code for answer in answers) == [200, 303, 303, 303]
+    [place] = {answer.headers["location"] for answer in answers if answer.status_code == 303}
+    key = Key("", place.rpartition("/")[2])
+    assert actions(client, key) == ["key.create"]
+
+
 def test_a_form_that_is_sent_again_makes_no_key_even_after_it_was_deleted(
     visit: Visit, client: httpx.Client
 ) -> None:
@@ -136,7 +149,7 @@ def test_audit_tells_who_made_it(visit: Visit, client: httpx.Client) -> None:
         ("expires_at", "2001-01-01T00:00", "a time to come"),
         ("expires_at", "soon", "a time to come"),
         ("limit", "-1", "USD from 0"),
-        ("limit", "a lot", "USD from 0"),
+        ("limit", "a lot", "or nothing for no limit"),
         ("limit", "0.0000000001", "at most 9 decimals"),
         ("soft_limit", "9", "is above limit"),
         ("characters_limit", "1.5", "a whole number from 0"),
@@ -322,6 +335,18 @@ def test_a_grace_that_is_too_long_is_refused(visit: Visit, client: httpx.Client)
     assert answer.status_code == 400
     assert "a whole number from 0 to 2592000" in words_of(answer.text)
     assert actions(client, key) == ["key.create"]
+
+
+def test_the_key_that_is_signed_in_with_is_pointed_out(
+    visit: Visit, client: httpx.Client, gateway: Running
+) -> None:
+    key = make(client, name="its own", scopes=["manage"])
+    place = f"/dashboard/keys/{key.hash}"
+    assert "signs you out" not in visit.page(place)
+    with visiting(gateway, key.plain) as own:
+        assert "signs you out" in own.page(place)
+        assert own.send(f"{place}/disable").status_code == 303
+    assert told(client, key)["disabled"] is True
 
 
 def test_a_key_is_deleted_once_its_name_is_typed(visit: Visit, client: httpx.Client) -> None:
