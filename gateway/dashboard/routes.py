@@ -8,7 +8,7 @@ from litestar.exceptions import HTTPException
 from litestar.response import Redirect
 
 from gateway.dashboard import files
-from gateway.dashboard.pages import signing, usage
+from gateway.dashboard.pages import audit, budgets, key, keys, projects, signing, usage
 from gateway.dashboard.rendering import HEADERS, html
 from gateway.dashboard.visitor import SignedOut
 from gateway.errors import GatewayError, NotFound
@@ -46,6 +46,11 @@ dashboard = Router(
         signing.end,
         usage.page,
         usage.table,
+        *(keys.page, keys.blank, keys.create),
+        *(key.page, key.change, key.disable, key.enable, key.rotate, key.delete),
+        *(projects.page, projects.create_organisation, projects.create_project),
+        *(budgets.page, budgets.one, budgets.set_budget, budgets.remove_budget),
+        audit.page,
         signing.absent,
     ],
     exception_handlers={

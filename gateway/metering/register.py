@@ -1,10 +1,10 @@
 """The register: keys, budgets, projects and what changed, as they are read beside the ledger."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, RowMapping, Table, or_, select
+from sqlalchemy import ColumnElement, RowMapping, Table, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.metering.balances import Balance
@@ -12,10 +12,11 @@ from gateway.metering.operations import Budget
 from gateway.metering.scopes import Period, balance_id, period_start, scope_of
 from gateway.metering.statements import BALANCE
 from gateway.metering.usage import Spent, spent_since
-from gateway.tables import api_key, audit, balance, budget, organisation, project
+from gateway.tables import api_key, audit, balance, budget, organisation, project, rollup, secret
 
 PAGE = 100
 _UNUSED = (0,) * 8
+_SEARCHED = (api_key.c.name, api_key.c.label)
 _LIMITS = [column for column in budget.c if column.name not in {"scope", "period"}]
 
 
@@ -60,16 +61,88 @@ class Which:
 
     project: str | None = None
     include_disabled: bool = True
+    search: str | None = None
+    """A part of their name or label, or the beginning of their id."""
+
+    @property
+    def wanted(self) -> list[ColumnElement[bool]]:
+        wanted = [] if self.project is None else [api_key.c.project == self.project]
+        if not self.include_disabled:
+            wanted.append(api_key.c.disabled.is_(False))
+        if self.search:
+            parts = (column.icontains(self.search, autoescape=True) for column in _SEARCHED)
+            wanted.append(
+                or_(*parts, api_key.c.hash.startswith(self.search.lower(), autoescape=True))
+            )
+        return wanted
+
+
+@dataclass(frozen=True, slots=True)
+class KeyName:
+    """What a key is or was called; audit names keys that are gone."""
+
+    name: str
+    is_deleted: bool
 
 
 async def keys(
     connection: AsyncConnection, which: Which, offset: int = 0, limit: int = PAGE
 ) -> list[KeyAccount]:
     """Keys with their accounts, newest first; deleted ones are gone."""
-    wanted = [] if which.project is None else [api_key.c.project == which.project]
-    if not which.include_disabled:
-        wanted.append(api_key.c.disabled.is_(False))
-    return await _keys(connection, wanted, offset, limit)
+    return await _keys(connection, which.wanted, offset, limit)
+
+
+async def key_count(connection: AsyncConnection, which: Which) -> int:
+    """How many keys there are to page through."""
+    wanted = select(func.count()).where(api_key.c.deleted_ms.is_(None), *which.wanted)
+    return int((await connection.execute(wanted)).scalar_one())
+
+
+async def keys_of_projects(connection: AsyncConnection) -> dict[str, int]:
+    """How many keys each project has; one without keys is absent."""
+    wanted = (
+        select(api_key.c.project, func.count())
+        .where(api_key.c.deleted_ms.is_(None))
+        .group_by(api_key.c.project)
+    )
+    return {row[0]: int(row[1]) for row in await connection.execute(wanted)}
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectUse:
+    """What a project's keys used; money in nano-USD."""
+
+    requests: int = 0
+    characters: int = 0
+    cost_nano: int = 0
+
+
+async def use_of_projects(connection: AsyncConnection, start_ms: int) -> dict[str, ProjectUse]:
+    """What each project used from a day's start on; one without use is absent."""
+    sums = (rollup.c.requests, rollup.c.characters, rollup.c.cost_nano)
+    wanted = (
+        select(api_key.c.project, *(func.sum(column) for column in sums))
+        .join_from(rollup, api_key, rollup.c.key_hash == api_key.c.hash)
+        .where(rollup.c.width == "day", rollup.c.start_ms >= start_ms)
+        .group_by(api_key.c.project)
+    )
+    rows = await connection.execute(wanted)
+    return {row[0]: ProjectUse(*map(int, row[1:])) for row in rows}
+
+
+async def key_names(connection: AsyncConnection, hashes: Iterable[str]) -> dict[str, KeyName]:
+    """What keys are called, by their id; what is no key's id is absent."""
+    wanted = select(api_key.c.hash, api_key.c.name, api_key.c.deleted_ms)
+    rows = await connection.execute(wanted.where(api_key.c.hash.in_(sorted(set(hashes)))))
+    return {row.hash: KeyName(row.name, row.deleted_ms is not None) for row in rows}
+
+
+async def older_secret_ends(connection: AsyncConnection, key_hash: str, now_ms: int) -> int | None:
+    """Epoch ms until which a secret from before a rotation still works; None: there is none."""
+    ends = func.max(secret.c.expires_ms)
+    wanted = select(ends).where(secret.c.key_hash == key_hash, secret.c.expires_ms > now_ms)
+    found: int | None = (await connection.execute(wanted)).scalar_one()
+    return found
 
 
 async def key(connection: AsyncConnection, key_hash: str) -> KeyAccount | None:
@@ -85,9 +158,13 @@ async def keys_like(connection: AsyncConnection, which: str) -> list[KeyAccount]
 
 
 async def budgets(
-    connection: AsyncConnection, scope: str | None = None, offset: int = 0, limit: int = PAGE
+    connection: AsyncConnection,
+    scope: str | None = None,
+    offset: int = 0,
+    limit: int = PAGE,
+    kind: str | None = None,
 ) -> list[Account]:
-    """Budgets that limit something, by scope and period."""
+    """Budgets that limit something, by scope and period; of one scope, of a kind of them or all."""
     wanted = (
         select(budget)
         .where(or_(*(column.is_not(None) for column in _LIMITS)))
@@ -97,6 +174,8 @@ async def budgets(
     )
     if scope is not None:
         wanted = wanted.where(budget.c.scope == scope)
+    if kind is not None:
+        wanted = wanted.where(budget.c.scope.startswith(f"{kind}:"))
     rows = (await connection.execute(wanted)).all()
     return await _accounts(connection, [Budget(*row) for row in rows])
 
@@ -118,12 +197,18 @@ async def projects(connection: AsyncConnection) -> Sequence[RowMapping]:
 
 
 async def changes(
-    connection: AsyncConnection, subject: str | None, before_id: int | None, limit: int
+    connection: AsyncConnection,
+    subject: str | None,
+    before_id: int | None,
+    limit: int,
+    actor: str | None = None,
 ) -> Sequence[RowMapping]:
-    """What was changed, newest first, from before `before_id`."""
+    """What was changed, newest first, from before `before_id`; by one actor or by all."""
     wanted = select(audit).order_by(audit.c.id.desc()).limit(limit)
     if subject is not None:
         wanted = wanted.where(audit.c.subject == subject)
+    if actor is not None:
+        wanted = wanted.where(audit.c.actor == actor)
     if before_id is not None:
         wanted = wanted.where(audit.c.id < before_id)
     return (await connection.execute(wanted)).mappings().all()
