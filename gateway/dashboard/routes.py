@@ -8,7 +8,7 @@ from litestar.exceptions import HTTPException
 from litestar.response import Redirect
 
 from gateway.dashboard import files
-from gateway.dashboard.pages import signing, usage
+from gateway.dashboard.pages import engine, models, providers, signing, trying, usage
 from gateway.dashboard.rendering import HEADERS, html
 from gateway.dashboard.visitor import SignedOut
 from gateway.errors import GatewayError, NotFound
@@ -45,6 +45,15 @@ dashboard = Router(
         signing.begin,
         signing.end,
         usage.page,
+        models.page,
+        models.one,
+        providers.page,
+        trying.page,
+        trying.voices,
+        trying.prices,
+        trying.speech,
+        engine.page,
+        engine.part,
     ],
     exception_handlers={
         SignedOut: _lead_to_sign_in,
