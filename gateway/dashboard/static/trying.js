@@ -102,7 +102,7 @@
   });
 
   const listen = (button) =>
-    run(button, find("status"), find("wrong"), async () => {
+    run(button, find("voice-status"), find("voice-wrong"), async () => {
       const { model } = asked();
       const said = await speak({ model, voice: button.dataset.listen, input: button.dataset.sample });
       sample ??= new Audio();
