@@ -118,7 +118,7 @@ async def one(request: Plain, name: str) -> Response[str]:
     rows = offer_rows(gateway, offers, gateway.moment())
     async with gateway.reading.connect() as connection:
         used = await use_of_model(connection, models[0], visitor.caller.sees)
-    first = rows[0].offer
+    voice = rows[0].offer.default_voice if len(models) == 1 else next(iter(catalog.families), "")
     values = {
         "visitor": visitor,
         "page": "models",
@@ -133,7 +133,7 @@ async def one(request: Plain, name: str) -> Response[str]:
         "bars": bars([use.characters for _, use in used.days]),
         "width": CHART_WIDTH,
         "height": CHART_HEIGHT,
-        "snippets": snippets(str(request.base_url).rstrip("/"), name, first.default_voice),
+        "snippets": snippets(str(request.base_url).rstrip("/"), name, voice),
     }
     return html("model.html", values)
 
