@@ -151,6 +151,14 @@ def test_only_who_manages_looks_at_engines(gateway: Running, key: Key, path: str
         assert stranger.get(path).status_code == 303
 
 
+def test_who_is_signed_out_while_looking_comes_back_to_the_page(gateway: Running) -> None:
+    headers = {"hx-request": "true", "hx-current-url": f"{gateway.url}/dashboard/engine"}
+    with httpx.Client(base_url=gateway.url, headers=headers) as stranger:
+        answer = stranger.get("/dashboard/engine/part", params={"before": "{}"})
+    assert answer.status_code == 401
+    assert answer.headers["hx-redirect"] == "/dashboard/sign-in?next=%2Fdashboard%2Fengine"
+
+
 def test_one_that_loads_tells_how_far_it_is() -> None:
     health = EngineHealth(503, json.dumps(LOADING).encode(), b"")
     state = engine_state("e", "http://e", health, {}, 0)

@@ -55,7 +55,9 @@ def test_an_offer_tells_how_it_does_and_how_many_it_may_get_at_once(
     with visiting(gateway) as visit:
         told = section(visit.page("/dashboard/providers"), "dated <span")
     assert "wants no key" in told
-    assert re.search(r"test/dated ready 0 of 256 100.0 % 100.0 % 100.0 % \d+ ms", told)
+    assert re.search(
+        r"test/dated ready \$15 .*? 0 of 256 100.0 / 100.0 / 100.0 \d+ / \d+ / \d+", told
+    )
 
 
 def test_one_that_no_key_opens_rests_and_tells_why(
