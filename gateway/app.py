@@ -186,6 +186,8 @@ async def running(
         default_policy=settings.defaults.policy,  # type: ignore[arg-type]  # create_app checked it
         public_catalogue=settings.server.public_catalogue or _is_loopback(settings.server.host),
         explore_share=settings.resilience.explore_share,
+        client=client,
+        engines=(settings.embedded_voice.provider, settings.engine.provider),
     )
     try:
         await recovery.start()

@@ -21,6 +21,7 @@ from providers.errors import (
     TimedOut,
     Unreachable,
 )
+from providers.health import EngineHealth, engine_health
 from providers.http import Client, open_client
 from providers.price import Count, Price
 from providers.speech import Made, Receipt, Sampling, Speech, Turn
@@ -35,6 +36,7 @@ __all__ = [
     "Count",
     "Credential",
     "CredentialRefused",
+    "EngineHealth",
     "Made",
     "NotAudio",
     "NotOffered",
@@ -54,6 +56,7 @@ __all__ = [
     "Turn",
     "Unreachable",
     "Wire",
+    "engine_health",
     "open_client",
     "read_catalog",
     "speak",

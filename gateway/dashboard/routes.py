@@ -1,7 +1,7 @@
 """The dashboard's addresses, and what its pages tell instead of the API's error body."""
 
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from litestar import Request, Response, Router
 from litestar.exceptions import HTTPException
@@ -9,6 +9,7 @@ from litestar.response import Redirect
 
 from gateway.dashboard import files
 from gateway.dashboard.pages import audit, budgets, key, keys, projects, signing, usage
+from gateway.dashboard.pages import engine, models, providers, signing, trying, usage
 from gateway.dashboard.rendering import HEADERS, html
 from gateway.dashboard.visitor import SignedOut
 from gateway.errors import GatewayError, NotFound
@@ -16,11 +17,14 @@ from gateway.errors import GatewayError, NotFound
 
 def _lead_to_sign_in(request: Request[Any, Any, Any], _: SignedOut) -> Response[Any]:
     """A page leads to the sign-in and back; a part of one has the whole page go there."""
-    target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    is_part = bool(request.headers.get("hx-request"))
+    # A part is no place to come back to; the page that it belongs to says where it is.
+    url = urlsplit(request.headers.get("hx-current-url", "/dashboard")) if is_part else request.url
+    target = url.path + (f"?{url.query}" if url.query else "")
     if request.method != "GET":
         target = "/dashboard"
     place = f"/dashboard/sign-in?{urlencode({'next': target})}"
-    if request.headers.get("hx-request"):
+    if is_part:
         return Response("", status_code=401, headers=HEADERS | {"HX-Redirect": place})
     return Redirect(place, status_code=303, headers=HEADERS)
 
@@ -51,6 +55,15 @@ dashboard = Router(
         *(projects.page, projects.create_organisation, projects.create_project),
         *(budgets.page, budgets.one, budgets.set_budget, budgets.remove_budget),
         audit.page,
+        models.page,
+        models.one,
+        providers.page,
+        trying.page,
+        trying.voices,
+        trying.prices,
+        trying.speech,
+        engine.page,
+        engine.part,
         signing.absent,
     ],
     exception_handlers={

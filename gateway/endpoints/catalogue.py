@@ -45,7 +45,7 @@ async def models(  # noqa: PLR0913, PLR0917  # the query's own names
     """
     gateway = await _looking(request)
     wish, now = wish_of(request, min_price=min_price, max_price=max_price), time.monotonic()
-    wanted = [shown for shown in _speaking(gateway.routes) if wish.wants(shown)]
+    wanted = [shown for shown in speaking(gateway.routes) if wish.wants(shown)]
     ordered = in_order(wanted, sort, lambda offer: gateway.standings.of(offer.name, now))
     end = len(ordered) if limit is None else offset + limit
     more = _next(request, end) if end < len(ordered) else None
@@ -81,7 +81,7 @@ async def providers(request: Plain) -> dict[str, Any]:
 async def audio_models(request: Plain) -> dict[str, Any]:
     """The models in the shape that speech clients read."""
     gateway = await _looking(request)
-    named = [{"id": shown.name, "name": shown.name} for shown in _speaking(gateway.routes)]
+    named = [{"id": shown.name, "name": shown.name} for shown in speaking(gateway.routes)]
     return {"object": "list", "models": named, "data": named}
 
 
@@ -91,9 +91,9 @@ async def voices(
 ) -> dict[str, Any]:
     """Every voice, with who has it, in which languages and with what; of one model or provider."""
     gateway = await _looking(request)
-    catalog, askable = gateway.routes.catalog, _askable(gateway.routes.catalog)
-    names = list(askable) if model is None else _meant(gateway.routes, model)
-    offers = [offer for name in names for offer in askable.get(name, ())]
+    catalog, can = gateway.routes.catalog, askable(gateway.routes.catalog)
+    names = list(can) if model is None else meant(gateway.routes, model)
+    offers = [offer for name in names for offer in can.get(name, ())]
     among = [offer for offer in offers if provider in {None, offer.provider}]
     return {"object": "list", "voices": told_voices(among, catalog)}
 
@@ -106,7 +106,7 @@ async def _looking(request: Plain) -> Gateway:
     return gateway
 
 
-def _askable(catalog: Catalog) -> dict[str, tuple[Offer, ...]]:
+def askable(catalog: Catalog) -> dict[str, tuple[Offer, ...]]:
     """Models with the offers whose provider is on."""
     on = {
         name: tuple(offer for offer in offers if not catalog.providers[offer.provider].off)
@@ -115,9 +115,9 @@ def _askable(catalog: Catalog) -> dict[str, tuple[Offer, ...]]:
     return {name: offers for name, offers in on.items() if offers}
 
 
-def _speaking(routes: Routes) -> list[Shown]:
+def speaking(routes: Routes) -> list[Shown]:
     """Every name that speaks (models, then tasks and aliases), with the offers behind it."""
-    named = _askable(routes.catalog)
+    named = askable(routes.catalog)
     for name in [*(TASK_PREFIX + task for task in routes.tasks), *routes.aliases]:
         if offers := _offers(routes, name):
             named[name] = offers
@@ -126,17 +126,17 @@ def _speaking(routes: Routes) -> list[Shown]:
 
 def _offers(routes: Routes, name: str) -> tuple[Offer, ...]:
     """The offers that a request for `name` may come to; ModelNotFound for a name of nothing."""
-    askable = _askable(routes.catalog)
-    return tuple(offer for known in _meant(routes, name) for offer in askable.get(known, ()))
+    can = askable(routes.catalog)
+    return tuple(offer for known in meant(routes, name) for offer in can.get(known, ()))
 
 
 def _endpoints(gateway: Gateway, name: str) -> dict[str, Any]:
     catalog = gateway.routes.catalog
-    offers = [offer for known in _meant(gateway.routes, name) for offer in catalog.models[known]]
+    offers = [offer for known in meant(gateway.routes, name) for offer in catalog.models[known]]
     return endpoints(name, offers, catalog, gateway.standings, time.monotonic())
 
 
-def _meant(routes: Routes, name: str) -> tuple[str, ...]:
+def meant(routes: Routes, name: str) -> tuple[str, ...]:
     """The models that a name stands for."""
     return resolve((name,), routes.aliases, routes.tasks, routes.catalog).models
 

@@ -38,8 +38,20 @@ async def speak(request: Request[Any, Any, Any]) -> ASGIApp:
     began = time.monotonic()
     gateway = gateway_of(request)
     caller = await gateway.callers.accept(request.headers.get("authorization"), SPEAK)
-    gateway.refuse_while_draining()
     openai = request.url.path.startswith(OPENAI + "/")
+    return await speak_for(caller, request, openai=openai, began=began)
+
+
+async def speak_for(
+    caller: Caller, request: Request[Any, Any, Any], *, openai: bool, began: float
+) -> ASGIApp:
+    """The answer to the request's body for a key that may speak, however it was recognised.
+
+    openai: whether the body is read by OpenAI's habits, or by OpenRouter's.
+    began: when it came, in monotonic seconds.
+    """
+    gateway = gateway_of(request)
+    gateway.refuse_while_draining()
     content = await request.body()
     wanted = read_body(
         content,

@@ -19,6 +19,7 @@ from gateway.routing.policies import Policy
 from gateway.routing.standings import Standings
 from gateway.settings import Deadlines
 from gateway.tracing import Tracing
+from providers import Client
 
 __all__ = ["Gateway", "Routes", "gateway_of"]
 
@@ -40,6 +41,10 @@ class Gateway:
     default_policy: Policy
     public_catalogue: bool
     explore_share: float
+    client: Client
+    """The way out to providers, for what is asked of them beside speech."""
+    engines: tuple[str, ...]
+    """The catalogue's rows that our own engines answer for: the embedded voice's, then CSM's."""
     random: Random = field(default_factory=Random)
     draining: bool = False
 

@@ -83,6 +83,11 @@ class Standings:
         in_flight = crowd.in_flight if crowd else 0
         return replace(standing, in_flight=in_flight) if in_flight else standing
 
+    def room(self, offer: str) -> int:
+        """How many requests at once it may get at present."""
+        crowd = self._crowds.get(offer)
+        return crowd.limit if crowd else self._load.offer_concurrent
+
     def resting(self, provider: Provider, offer: Offer, voice: str, now: float) -> Rest | None:
         """Why it could not be asked now; nothing is taken."""
         if why := self._left_alone.get(provider.name):
