@@ -8,7 +8,7 @@ from litestar.exceptions import HTTPException
 from litestar.response import Redirect
 
 from gateway.dashboard import files
-from gateway.dashboard.pages import signing, usage
+from gateway.dashboard.pages import request, requests, signing, usage
 from gateway.dashboard.rendering import HEADERS, html
 from gateway.dashboard.visitor import SignedOut
 from gateway.errors import GatewayError, NotFound
@@ -45,6 +45,10 @@ dashboard = Router(
         signing.begin,
         signing.end,
         usage.page,
+        requests.page,
+        request.page,
+        request.audio,
+        request.forget,
     ],
     exception_handlers={
         SignedOut: _lead_to_sign_in,

@@ -40,6 +40,8 @@ class Gateway:
     default_policy: Policy
     public_catalogue: bool
     explore_share: float
+    trace_url: str = ""
+    """A trace's page elsewhere, with {trace_id} in it."""
     random: Random = field(default_factory=Random)
     draining: bool = False
 
