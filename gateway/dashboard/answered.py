@@ -8,7 +8,7 @@ from sqlalchemy import RowMapping
 from gateway.audio.formats import Format, Sound, content_type
 
 NOT_KEPT = (
-    "Date, Content-Length, Transfer-Encoding and Retry-After; of traceparent, the span; for an "
+    "the last digit of Server-Timing, Date, Content-Length, Transfer-Encoding and Retry-After; of traceparent, the span; for an "
     "error, x-should-retry and the body"
 )
 
@@ -57,7 +57,7 @@ def _opener(attempts: Sequence[RowMapping]) -> int:
 
 
 def _timing(timings: Mapping[str, Any] | None) -> str | None:
-    """Server-Timing as it was sent: rounded in the same places."""
+    """Server-Timing as it was sent, give or take a tenth of a millisecond."""
     if timings is None or "hold" not in timings or timings.get("first_audio") is None:
         return None
     hold_start, hold_end = timings["hold"]

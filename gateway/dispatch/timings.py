@@ -34,7 +34,7 @@ def of_spoken(
 
 
 def _ms(job: Job, at: float | None) -> float | None:
-    return None if at is None else max(0.0, round((at - job.began) * 1000, 1))
+    return None if at is None else max(0.0, round((at - job.began) * 1000, 2))
 
 
 def _encoded(told: dict[str, object]) -> str:
