@@ -8,8 +8,8 @@ from sqlalchemy import RowMapping
 from gateway.audio.formats import Format, Sound, content_type
 
 NOT_KEPT = (
-    "the last digit of Server-Timing, Date, Content-Length, Transfer-Encoding and Retry-After; of traceparent, the span; for an "
-    "error, x-should-retry and the body"
+    "the last digit of Server-Timing, Date, Content-Length, Transfer-Encoding and Retry-After; of "
+    "traceparent, the span; for an error, x-should-retry and the body"
 )
 
 

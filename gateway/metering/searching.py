@@ -17,7 +17,7 @@ from gateway.tables import api_key, generation
 
 Status = Literal["held", "settled", "voided", "unknown"]
 STATUSES: tuple[Status, ...] = get_args(Status)
-WINDOWS = (500, 4_000, 16_000)
+FIRST_WINDOW, LARGEST_WINDOW, GROWTH = 500, 16_000, 4
 """Rows that are looked at together, at first and later."""
 PATIENCE_SECONDS = 0.12
 """After so long a page is told as far as it came."""
@@ -106,15 +106,22 @@ async def search(
     """A page of what is wanted, from behind `after`."""
     if wanted.named is not None:
         return await _search_named(connection, wanted, after, limit)
-    so_far, began, number = _Progress(after=after), time.monotonic(), 0
+    so_far, began, window = _Progress(after=after), time.monotonic(), FIRST_WINDOW
+    ends = began + patience
     while True:
-        window = WINDOWS[min(number, len(WINDOWS) - 1)]
         is_end = await _look(connection, wanted, so_far, window, limit)
         if is_end or len(so_far.rows) > limit:
             return _page(so_far.rows, limit)
-        number += 1
-        if time.monotonic() - began > patience:
+        now = time.monotonic()
+        if now >= ends:
             return Page(so_far.rows, so_far.after, is_cut=True)
+        window, began = _next_window(window, now - began, ends - now), now
+
+
+def _next_window(last: int, took: float, left: float) -> int:
+    """As much as the time that is left is good for, going by the last one."""
+    wanted = min(LARGEST_WINDOW, last * GROWTH, round(last * left / max(took, 1e-6)))
+    return max(FIRST_WINDOW, wanted)
 
 
 async def _look(
@@ -143,7 +150,7 @@ async def _search_named(
 ) -> Page:
     """By an id of any kind: each has an index of its own."""
     ways = [
-        select(_window([column == wanted.named], wanted, after, WINDOWS[-1]).subquery())
+        select(_window([column == wanted.named], wanted, after, LARGEST_WINDOW).subquery())
         for column in _NAMED
     ]
     found = union(*ways).subquery()
@@ -182,7 +189,7 @@ def _first_id(at_ms: int) -> str:
     return f"gen-tts-{at_ms:013}"
 
 
-def _leads(wanted: Wanted) -> list[Any]:
+def _leads(wanted: Wanted) -> list[Any]:  # noqa: PLR0911  # one an index
     """What one index decides: the one that leaves the least to look through."""
     if wanted.of_key is not None:
         return [_g.key_hash == wanted.of_key]
@@ -190,9 +197,11 @@ def _leads(wanted: Wanted) -> list[Any]:
         return [_g.key_hash == wanted.keys[0]]
     if wanted.status in {"held", "unknown"}:
         return [_OPEN]
+    if wanted.error_type is not None:
+        return [_g.error_type == wanted.error_type]
     if wanted.fallen_back:
         return [_FALLEN_BACK]
-    if wanted.failed or wanted.error_type is not None:
+    if wanted.failed:
         return [_FAILED]
     return [] if wanted.of_project is None else [_g.project == wanted.of_project]
 

@@ -89,6 +89,7 @@ generation = Table(
         )
         for name, columns, where in (
             ("failed", ("id",), "error_type IS NOT NULL"),
+            ("error_type", ("error_type", "id"), "error_type IS NOT NULL"),
             ("fallen_back", ("id",), "fallbacks > 0"),
             ("session", ("session_id", "id"), "session_id IS NOT NULL"),
             ("user", ("user", "id"), '"user" IS NOT NULL'),

@@ -17,6 +17,11 @@ _INDEXES = {
     "ix_generation_request_id": ("generation", ["request_id"], None),
     "ix_generation_trace_id": ("generation", ["trace_id"], None),
     "ix_generation_failed": ("generation", ["id"], "error_type IS NOT NULL"),
+    "ix_generation_error_type": (
+        "generation",
+        ["error_type", "id"],
+        "error_type IS NOT NULL",
+    ),
     "ix_generation_fallen_back": ("generation", ["id"], "fallbacks > 0"),
     "ix_generation_session": ("generation", ["session_id", "id"], "session_id IS NOT NULL"),
     "ix_generation_user": ("generation", ["user", "id"], '"user" IS NOT NULL'),
