@@ -21,6 +21,7 @@ from gateway.dispatch.supervisor import Supervisor
 from gateway.endpoints import (
     budgets,
     catalogue,
+    contents,
     generations,
     health,
     keys,
@@ -33,6 +34,7 @@ from gateway.endpoints import (
 from gateway.endpoints.answers import exception_handlers
 from gateway.endpoints.state import Gateway, Routes
 from gateway.kept.clips import Clips
+from gateway.kept.retention import Retention
 from gateway.metering.database import alone_on, database_url, open_reading, open_writing
 from gateway.metering.journal import Journal
 from gateway.metering.pricebook import keep_prices
@@ -83,6 +85,9 @@ def create_app(
         spending.activity,
         generations.generation,
         generations.generations,
+        contents.audio,
+        contents.content,
+        contents.forget,
         keys.own_key,
         keys.list_keys,
         keys.create_key,
@@ -97,6 +102,7 @@ def create_app(
         projects.create_organisation,
         projects.list_projects,
         projects.create_project,
+        projects.change_project,
         projects.list_changes,
         catalogue.models,
         catalogue.model,
@@ -188,7 +194,9 @@ async def running(
         explore_share=settings.resilience.explore_share,
         client=client,
         engines=(settings.embedded_voice.provider, settings.engine.provider),
+        trace_url=settings.telemetry.trace_url,
     )
+    retention = Retention(writer)
     try:
         await recovery.start()
         await keep_prices(writer, routes.catalog)
@@ -197,6 +205,7 @@ async def running(
         gateway.draining = True
         await gateway.supervisor.drain(settings.server.drain_seconds)
         await recovery.stop()
+        await retention.stop()
         await client.aclose()
         await writer.close()
         await reading.dispose()

@@ -169,6 +169,14 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Telemetry:
+    """Where what is measured can be looked at."""
+
+    trace_url: str = ""
+    """A trace's page in a viewer, with {trace_id} in it; empty: there is none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything the operator decides."""
 
@@ -184,6 +192,7 @@ class Settings:
     load: Load = Load()
     defaults: Defaults = Defaults()
     kept: Kept = Kept()
+    telemetry: Telemetry = Telemetry()
     aliases: Mapping[str, str] = field(default_factory=dict)
     catalog_files: tuple[Path, ...] = ()
     admin_key: str | None = field(default=None, repr=False)
@@ -205,6 +214,7 @@ _SECTIONS = {
     "load": Load,
     "defaults": Defaults,
     "kept": Kept,
+    "telemetry": Telemetry,
 }
 
 
@@ -238,6 +248,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         load=_section(file, tables, "load", Load, environ),
         defaults=_section(file, tables, "defaults", Defaults, environ),
         kept=_section(file, tables, "kept", Kept, environ),
+        telemetry=_telemetry(file, tables, environ),
         aliases=MappingProxyType(_aliases(file, tables)),
         catalog_files=(config / "providers.toml", *extra),
         admin_key=_secret("GATEWAY_ADMIN_KEY", environ),
@@ -299,6 +310,15 @@ def _engine(file: Path, tables: Mapping[str, object], environ: Mapping[str, str]
     if len(set(engine.addresses)) < len(engine.addresses):
         raise SettingsError(f"{address}: an address stands twice")
     return engine
+
+
+def _telemetry(file: Path, tables: Mapping[str, object], environ: Mapping[str, str]) -> Telemetry:
+    telemetry = _section(file, tables, "telemetry", Telemetry, environ)
+    url = telemetry.trace_url
+    if url and not (re.match(r"https?://", url) and "{trace_id}" in url):
+        wrong = "must be an address such as https://traces.example/{trace_id}"
+        raise SettingsError(f"{file}: [telemetry] trace_url {wrong}")
+    return telemetry
 
 
 def _aliases(file: Path, tables: Mapping[str, object]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from gateway.access.allowed import read_allowed
 from gateway.access.keys import Caller, plausible
 from gateway.access.pepper import keyed_hash
 from gateway.errors import Forbidden, MeteringUnavailable, Unauthenticated
-from gateway.tables import api_key, secret
+from gateway.tables import api_key, project, secret
 
 REMEMBERED_SECONDS = 1.0
 PATIENCE_SECONDS = 3.0
@@ -74,9 +74,12 @@ class Callers:
                 api_key.c.project,
                 api_key.c.allowed,
                 api_key.c.default_task,
+                project.c.keep_text_hours,
+                project.c.keep_audio_hours,
                 secret.c.expires_ms.label("secret_expires_ms"),
             )
             .join(secret, secret.c.key_hash == api_key.c.hash)
+            .join(project, project.c.id == api_key.c.project)
             .where(secret.c.hash == stored)
             .where(api_key.c.deleted_ms.is_(None))
         )
@@ -95,8 +98,17 @@ class Callers:
         if usable <= 0:
             raise Unauthenticated("this API key has expired")
         allowed = read_allowed(row.allowed)
-        scopes = frozenset(row.scopes.split())
-        return Caller(row.hash, row.name, scopes, row.project, allowed, row.default_task), usable
+        caller = Caller(
+            row.hash,
+            row.name,
+            frozenset(row.scopes.split()),
+            row.project,
+            allowed,
+            row.default_task,
+            row.keep_text_hours,
+            row.keep_audio_hours,
+        )
+        return caller, usable
 
 
 def _bearer(authorization: str | None) -> str:

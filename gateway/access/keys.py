@@ -29,6 +29,9 @@ class Caller:
     project: str = "default"
     allowed: Allowed = EVERYTHING
     default_task: str | None = None
+    keep_text_hours: int = 0
+    """How long its project keeps the text of requests; 0: not."""
+    keep_audio_hours: int = 0
 
     @property
     def sees(self) -> tuple[str | None, str | None]:

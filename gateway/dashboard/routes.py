@@ -10,6 +10,7 @@ from litestar.response import Redirect
 from gateway.dashboard import files
 from gateway.dashboard.pages import audit, budgets, key, keys, projects, signing, usage
 from gateway.dashboard.pages import engine, models, providers, signing, trying, usage
+from gateway.dashboard.pages import request, requests, signing, usage
 from gateway.dashboard.rendering import HEADERS, html
 from gateway.dashboard.visitor import SignedOut
 from gateway.errors import GatewayError, NotFound
@@ -64,6 +65,10 @@ dashboard = Router(
         trying.speech,
         engine.page,
         engine.part,
+        requests.page,
+        request.page,
+        request.audio,
+        request.forget,
         signing.absent,
     ],
     exception_handlers={

@@ -133,8 +133,13 @@ class Delivery:
                 ("first-audio", (opened - self._held_at) * 1000),
             ),
         )
-        self._outlet.open(head, self._draft(head) if job.claim is not None else None)
+        self._outlet.open(head, self._draft(head), carries_on=job.claim is not None)
 
-    def _draft(self, head: Head) -> Draft:
+    def _draft(self, head: Head) -> Draft | None:
+        """The kept clip, for as long as its Idempotency-Key or its project wants it."""
+        job, kept = self._job, self._tools.kept
+        lifetime_ms = max(job.keep_audio_ms, kept.lifetime_ms if job.claim is not None else 0)
+        if not lifetime_ms:
+            return None
         label = Label(head.provider, head.model, head.voice, head.attempts, head.sound)
-        return self._tools.kept.draft(self._job.opening.id, label)
+        return kept.draft(job.opening.id, label, lifetime_ms)

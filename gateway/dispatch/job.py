@@ -9,7 +9,7 @@ from gateway.audio.formats import Sound
 from gateway.dispatch.admission import Admission
 from gateway.kept.clips import Clips
 from gateway.metering.journal import Journal
-from gateway.metering.operations import Claim, Opening
+from gateway.metering.operations import Claim, KeptText, Opening
 from gateway.metering.writer import Writer
 from gateway.routing.allowance import Allowance
 from gateway.routing.plan import Plan
@@ -41,6 +41,10 @@ class Job:
     is_downgraded: bool = False
     claim: Claim | None = None
     """Its Idempotency-Key. What is spoken under one is kept, and carried on to its end."""
+    keep_text_ms: int = 0
+    """How long its text is kept; 0: not."""
+    keep_audio_ms: int = 0
+    """How long its audio is kept once it is whole; 0: not, but for its Idempotency-Key."""
     hedge: bool | None = None
     """Whether another offer may be asked, too, when the first is late; None: as the offer says."""
 
@@ -48,6 +52,11 @@ class Job:
     def parts(self) -> tuple[str, ...]:
         """The text as it is said, call by call."""
         return self.plan.parts
+
+    @property
+    def kept_text(self) -> KeptText | None:
+        """Its text, where it is kept."""
+        return KeptText(self.speech.text, self.keep_text_ms) if self.keep_text_ms else None
 
     @property
     def in_sentences(self) -> bool:

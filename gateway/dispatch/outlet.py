@@ -49,7 +49,9 @@ class Outlet:
         """Whether the first audio has left for the client."""
         self.abandoned = False
         self.draft: Draft | None = None
-        """The kept clip in the making; it goes on when the client has left."""
+        """The kept clip in the making."""
+        self._carries_on = False
+        """Whether it goes on when the client has left: it may come back for it."""
         self._carried_on = False
 
     @property
@@ -60,8 +62,8 @@ class Outlet:
 
     # The supervisor's side.
 
-    def open(self, head: Head, draft: Draft | None = None) -> None:
-        self.draft = draft
+    def open(self, head: Head, draft: Draft | None = None, *, carries_on: bool = True) -> None:
+        self.draft, self._carries_on = draft, carries_on
         if not self._head.done():  # a response that was cancelled took its future with it
             self._head.set_result(head)
 
@@ -134,7 +136,8 @@ class Outlet:
         if self.abandoned or self._ended.done():
             return
         self.abandoned = True
-        self._carried_on = self.delivered  # who has had no audio does not pay for a kept clip
+        # Who has had no audio does not pay for a kept clip.
+        self._carried_on = self.delivered and self._carries_on
         self.finish()
         _wake(self._wake_reader)
         _wake(self._wake_writer)

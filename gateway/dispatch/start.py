@@ -41,6 +41,7 @@ class Start:
             job.claim,
             may_downgrade=job.cheaper is not None,
             downgrade_at=job.plan.downgrade_at,
+            text=job.kept_text,
         )
 
     @property

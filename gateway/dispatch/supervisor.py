@@ -4,8 +4,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from functools import partial
 
+from gateway.dispatch import timings
 from gateway.dispatch.attempts import Attempts
 from gateway.dispatch.closing import attributes_of, closing_of, elapsed_ms, settled
 from gateway.dispatch.course import Try
@@ -67,9 +69,9 @@ class Supervisor:
 
     async def refuse(self, job: Job, error: GatewayError) -> None:
         """Write down a request whose plan has no choice; nothing was held."""
-        closing = Closing("voided", error.status, elapsed_ms(job), error.error_type)
+        closing = _refusal(job, error)
         try:
-            await self._tools.writer.submit(Record(job.opening, closing))
+            await self._tools.writer.submit(Record(job.opening, closing, job.kept_text))
         finally:
             self._traced(job, closing)
 
@@ -141,10 +143,12 @@ class Supervisor:
         delivery = Delivery(job, outlet, self._tools, start.admitted_at, held_at)
         attempts = Attempts(job, delivery, self._tools, start.course)
         failure = await self._run(attempts, start.attempt, outlet)
-        closing = closing_of(job, attempts, outlet, failure)
+        closing, ended = closing_of(job, attempts, outlet, failure), time.monotonic()
         if outlet.draft is not None:
             await _keep(outlet.draft, whole=attempts.whole and closing.status == "settled")
         settling = time.monotonic()
+        told = timings.of_spoken(start, attempts, held_at, ended, settling)
+        closing = replace(closing, timings=told)
         await self._settle(job, closing)
         self._traced(job, closing, [*start.steps(held_at), *attempts.steps()], settling)
 
@@ -196,7 +200,7 @@ class Supervisor:
 
     async def _refused(self, job: Job, outlet: Outlet, error: GatewayError) -> None:
         """Nothing was held: write that down, then tell; a database that is away is told at once."""
-        closing = Closing("voided", error.status, elapsed_ms(job), error.error_type)
+        closing = _refusal(job, error)
         if isinstance(error, MeteringUnavailable):
             outlet.close(error)
             if isinstance(error, InDoubt):
@@ -220,13 +224,18 @@ class Supervisor:
         """Write a refusal down; there is no money in it, so it is given up after a while."""
         for _ in range(RECORD_TRIES):
             try:
-                await self._tools.writer.submit(Record(job.opening, closing))
+                await self._tools.writer.submit(Record(job.opening, closing, job.kept_text))
             except MeteringUnavailable:
                 await asyncio.sleep(RECORD_PAUSE_SECONDS)
             except GatewayError:
                 return
             else:
                 return
+
+
+def _refusal(job: Job, error: GatewayError) -> Closing:
+    told, took = timings.of_refused(job), elapsed_ms(job)
+    return Closing("voided", error.status, took, error.error_type, timings=told)
 
 
 async def _keep(draft: Draft, *, whole: bool) -> None:

@@ -112,6 +112,7 @@ def record(row: RowMapping, attempts: Sequence[RowMapping]) -> dict[str, Any]:
         "trace_id": row["trace_id"],
         "key": row["key_hash"],
         "plan": msgspec.json.decode(row["plan"]),
+        "timings": row["timings"] and msgspec.json.decode(row["timings"]),
     }
     return told | ours
 

@@ -25,6 +25,7 @@ from gateway.endpoints.state import Gateway, gateway_of
 from gateway.errors import GatewayError, Replay
 from gateway.metering.claims import judged
 from gateway.metering.operations import Claim, Opening
+from gateway.metering.scopes import HOUR_MS
 from gateway.routing.plan import Plan
 from gateway.routing.planning import Planned, plan_request
 from gateway.routing.tasks import Task
@@ -123,6 +124,8 @@ def _planned(  # noqa: PLR0913, PLR0917  # all that a job is made of
         ends_by=began + deadlines.clip_seconds,
         is_downgraded=plan.downgraded is not None,
         claim=claim,
+        keep_text_ms=caller.keep_text_hours * HOUR_MS,
+        keep_audio_ms=caller.keep_audio_hours * HOUR_MS,
         hedge=planned.preferences.hedge,
     )
     return _with_downgrade(job, planned.cheaper), error

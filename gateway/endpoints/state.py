@@ -45,6 +45,8 @@ class Gateway:
     """The way out to providers, for what is asked of them beside speech."""
     engines: tuple[str, ...]
     """The catalogue's rows that our own engines answer for: the embedded voice's, then CSM's."""
+    trace_url: str = ""
+    """A trace's page elsewhere, with {trace_id} in it."""
     random: Random = field(default_factory=Random)
     draining: bool = False
 

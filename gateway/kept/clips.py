@@ -40,8 +40,13 @@ class Clips:
         self._told_at: float | None = None
         self._sweeping = asyncio.create_task(self._sweep())
 
-    def draft(self, id_: str, label: Label) -> "Draft":
-        return Draft(self, id_, label)
+    def draft(self, id_: str, label: Label, lifetime_ms: int | None = None) -> "Draft":
+        """A clip in the making, for as long as it is to be kept; None: as any replay."""
+        return Draft(self, id_, label, lifetime_ms or self.lifetime_ms)
+
+    async def forget(self, id_: str) -> bool:
+        """Remove a clip before its time; whether there was one. Raises OSError."""
+        return await asyncio.to_thread(self.folder.remove, id_)
 
     async def find(self, id_: str) -> Clip | None:
         try:
@@ -75,9 +80,10 @@ class Clips:
 class Draft:
     """A clip that is being spoken. The loop writes to it; threads carry that to the disk."""
 
-    def __init__(self, clips: Clips, id_: str, label: Label) -> None:
+    def __init__(self, clips: Clips, id_: str, label: Label, lifetime_ms: int) -> None:
         self._clips = clips
         self._id = id_
+        self._seconds = lifetime_ms / 1000
         self._waiting = bytearray(msgspec.json.encode(label) + b"\n")
         self._bytes = 0
         self._writing: asyncio.Future[None] | None = None
@@ -132,7 +138,7 @@ class Draft:
                 self._file = self._file or folder.new_draft(self._id)
                 self._file.write(piece)
                 if finish:
-                    folder.finish(self._id, self._file)
+                    folder.finish(self._id, self._file, self._seconds)
             except OSError as error:
                 self.lost = True
                 self._clips.tell(error)

@@ -1,7 +1,7 @@
 """The folder of kept clips: one file a generation, named by its id once it is whole.
 
 Everything here blocks, and raises OSError where the disk refuses; `clips` keeps both away from the
-event loop. Several gateways may share a folder.
+event loop. Several gateways may share a folder. A clip's modification time is when it ends.
 """
 
 import asyncio
@@ -53,19 +53,29 @@ class Clip:
 
     label: Label
     file: BinaryIO
+    size: int
+    """Bytes of audio."""
+    ends: float
+    """Epoch seconds until which it is kept."""
 
-    async def chunks(self) -> AsyncGenerator[bytes]:
+    async def chunks(self, start: int = 0, most: int | None = None) -> AsyncGenerator[bytes]:
+        """The audio from a byte on, and no more of it than that."""
+        left = self.size - start if most is None else most
         with self.file:
-            while chunk := await asyncio.to_thread(self.file.read, PIECE):
+            self.file.seek(start, os.SEEK_CUR)
+            while chunk := await asyncio.to_thread(self.file.read, min(left, PIECE)):
+                left -= len(chunk)
                 yield chunk
+
+    def close(self) -> None:
+        self.file.close()
 
 
 class Folder:
-    """Where the clips lie, capped by age and by bytes."""
+    """Where the clips lie, each for its time, and all of them under a cap of bytes."""
 
     def __init__(self, path: Path, limits: Kept) -> None:
         self._path = path
-        self._seconds = limits.hours * 3600
         self._most_bytes = limits.megabytes * MEGABYTE
         self._bytes = 0
         self._ours: set[str] = set()
@@ -85,9 +95,11 @@ class Folder:
                 return file
             file.close()  # a replica's sweep found it between its making and its lock
 
-    def finish(self, id_: str, file: BinaryIO) -> None:
-        """Give the draft its name once the disk has all of it, and make room for it."""
+    def finish(self, id_: str, file: BinaryIO, seconds: float) -> None:
+        """Give the draft its name once the disk has all of it, for so long; make room for it."""
         file.flush()
+        ends = time.time() + seconds
+        os.utime(file.fileno(), (ends, ends))
         os.fsync(file.fileno())
         self._named(id_ + DRAFT).rename(self._named(id_))
         with self._lock:
@@ -117,15 +129,26 @@ class Folder:
             return None
         try:
             label = _read_label(file.readline(LONGEST_LABEL))
-            if os.fstat(file.fileno()).st_mtime >= time.time() - self._seconds:
-                return Clip(label, file)
+            stat = os.fstat(file.fileno())
+            if stat.st_mtime > time.time():
+                return Clip(label, file, stat.st_size - file.tell(), stat.st_mtime)
         except msgspec.DecodeError:
             log.warning("the kept clip %s has no label that can be read", id_)
         file.close()
         return None
 
+    def remove(self, id_: str) -> bool:
+        """Remove a clip before its time; whether there was one."""
+        if not _ID.fullmatch(id_):
+            return False
+        try:
+            self._named(id_).unlink()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
+
     def sweep(self) -> None:
-        """Remove what is too old, the oldest of what is too much, and drafts that nobody writes."""
+        """Remove whose time is over, whose is next where it is too much, and nobody's drafts."""
         with self._lock:
             clips: list[tuple[float, int, str]] = []
             with suppress(FileNotFoundError), os.scandir(self._path) as found:
@@ -139,12 +162,12 @@ class Folder:
             self._bytes = self._remove(sorted(clips))
 
     def _remove(self, clips: list[tuple[float, int, str]]) -> int:
-        """Remove from the oldest on; the bytes that are left."""
+        """Remove from the first to end on; the bytes that are left."""
         left = sum(size for _, size, _ in clips)
         most = self._most_bytes if left <= self._most_bytes else self._most_bytes * ROOM
-        expired = time.time() - self._seconds
-        for written, size, name in clips:
-            if written >= expired and left <= most:
+        now = time.time()
+        for ends, size, name in clips:
+            if ends > now and left <= most:
                 break
             self._named(name).unlink(missing_ok=True)
             left -= size

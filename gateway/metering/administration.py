@@ -17,10 +17,12 @@ from gateway.metering.operations import (
     Administration,
     Budget,
     ChangeKey,
+    ChangeProject,
     CreateKey,
     CreateOrganisation,
     CreateProject,
     DeleteKey,
+    Forget,
     RotateKey,
     SetBudgets,
 )
@@ -32,7 +34,7 @@ from gateway.metering.scopes import (
     project_scope,
     scope_of,
 )
-from gateway.metering.statements import TERMS
+from gateway.metering.statements import PROJECT, TERMS
 
 _terms = attrgetter(*TERMS)
 Told = dict[str, object]
@@ -71,6 +73,10 @@ def administer(books: Books, operation: Administration) -> GatewayError | bool: 
             return _create_organisation(books, operation)
         case CreateProject():
             return _create_project(books, operation)
+        case ChangeProject():
+            return _change_project(books, operation)
+        case Forget():
+            return _forget(books, operation)
 
 
 # Keys.
@@ -195,10 +201,40 @@ def _create_project(books: Books, operation: CreateProject) -> GatewayError | bo
         return InvalidRequest(wrong, param="organisation")
     if _is_named(books, "project", operation.id):
         return _taken("project", operation.id)
-    row = (operation.id, operation.organisation, operation.name, books.now_ms)
+    kept = (operation.keep_text_hours, operation.keep_audio_hours)
+    row = (operation.id, operation.organisation, books.now_ms, operation.name, *kept)
     books.statements.insert_project.run(books.cursor, [row])
-    after = {"name": operation.name, "organisation": operation.organisation}
+    after = dict(zip(PROJECT, (operation.name, *kept), strict=True))
+    after["organisation"] = operation.organisation
     books.audit(operation.actor, "project.create", project_scope(operation.id), None, after)
+    return True
+
+
+def _change_project(books: Books, operation: ChangeProject) -> GatewayError | bool:
+    to, cursor = books.statements, books.cursor
+    found = to.stored_project.all(cursor, operation.id)
+    if not found:
+        return NotFound(f"there is no project {operation.id!r}", param="id")
+    before = dict(zip(PROJECT, found[0], strict=True))
+    given = {name: getattr(operation, name) for name in PROJECT}
+    after = before | {name: value for name, value in given.items() if value is not None}
+    to.change_project.run(cursor, [(*after.values(), operation.id)])
+    books.audit(operation.actor, "project.change", project_scope(operation.id), before, after)
+    return True
+
+
+def _forget(books: Books, operation: Forget) -> GatewayError | bool:
+    """Of what is still spoken, the end is waited for: it may be kept a moment later."""
+    to, cursor, id_ = books.statements, books.cursor, operation.generation_id
+    found = to.kept_text.all(cursor, id_)
+    if not found:
+        return NotFound(f"there is no generation {id_!r}", param="id")
+    status, expires_ms = found[0]
+    if status == "held":
+        return Conflict("it is still being spoken; try again when it has ended", retry_after=2)
+    to.forget_text.run(cursor, [(id_,)])
+    before = {"text": expires_ms is not None}
+    books.audit(operation.actor, "generation.forget", f"generation:{id_}", before, None)
     return True
 
 

@@ -16,6 +16,7 @@ from gateway.metering.operations import (
     ChangeKey,
     Extend,
     Hold,
+    KeptText,
     Operation,
     SeenPrice,
     SetBudgets,
@@ -54,6 +55,7 @@ class Books:
         # What will be written, as rows of the statements' names.
         self.held: list[Row] = []
         self.recorded: list[Row] = []
+        self.texts: list[Row] = []
         self.intents: list[Row] = []
         self.entries: list[Row] = []
         self.extended: list[Row] = []
@@ -202,6 +204,17 @@ class Books:
     ) -> None:
         self.entries.append((generation_id, ledger, kind, seq, self.now_ms, nano, characters))
 
+    def keep_text(self, generation_id: str, kept: KeptText | None) -> None:
+        if kept is not None:
+            self.texts.append((generation_id, kept.text, self.now_ms + kept.lifetime_ms))
+
+    def expire_texts(self) -> bool:
+        """Whether there was any."""
+        to = self.statements
+        over = to.texts_over.all(self.cursor, self.now_ms)
+        to.forget_text.run(self.cursor, over)
+        return bool(over)
+
     def set_budget(self, budget: Budget, balance: Balance, *, new: bool) -> None:
         """A budget and the running period's balance under it, which may be its first."""
         row = tuple(getattr(budget, name) for name in Budget.__slots__)
@@ -240,6 +253,7 @@ class Books:
         to = self.statements
         yield to.hold, self.held
         yield to.record, self.recorded
+        yield to.keep_text, self.texts
         yield to.intend, self.intents
         yield to.enter, self.entries
         yield to.extend, self.extended

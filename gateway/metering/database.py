@@ -72,6 +72,7 @@ def open_writing(url: URL, *, checkpoints: bool) -> Engine:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA foreign_keys=ON")
+            connection.execute("PRAGMA secure_delete=ON")  # a text that is deleted is gone
             if not checkpoints:
                 connection.execute("PRAGMA wal_autocheckpoint=0")
 

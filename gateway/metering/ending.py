@@ -84,6 +84,7 @@ def record(books: Books, operation: Record) -> GatewayError | bool:
         return Unauthenticated("this API key is not known")
     row = (*_opening(opening), key.project, books.now_ms, *_closing(closing), 0, 0, None)
     books.recorded.append(row)
+    books.keep_text(opening.id, operation.text)
     names = (opening.key_hash, closing.model or "", closing.provider or "", opening.app or "")
     spent = (closing.charged_characters, closing.cost_nano, 0, closing.audio_ms)
     use = (1, *spent, int(closing.error_type is not None), 0, 0)

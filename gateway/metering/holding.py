@@ -32,6 +32,7 @@ def hold(books: Books, operation: Hold) -> GatewayError | bool:
     refused = _set_aside(books, key.scopes, books.now_ms, wish, intent, opening.characters)
     if refused is not None:
         return refused
+    books.keep_text(opening.id, operation.text)
     books.held.append(
         (
             *_opening(opening),

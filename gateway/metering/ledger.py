@@ -14,6 +14,7 @@ from gateway.metering.ending import judge, lose, record, resolve
 from gateway.metering.holding import extend, hold
 from gateway.metering.operations import (
     Beat,
+    ExpireTexts,
     Extend,
     Hold,
     Judge,
@@ -37,7 +38,7 @@ def carry_out(books: Books, operations: Sequence[Operation]) -> list[Answer]:
     return answers
 
 
-def _carry_out(books: Books, operation: Operation) -> Answer:  # noqa: PLR0911  # one a kind
+def _carry_out(books: Books, operation: Operation) -> Answer:  # noqa: C901, PLR0911  # one a kind
     match operation:
         case Hold():
             return hold(books, operation)
@@ -60,5 +61,7 @@ def _carry_out(books: Books, operation: Operation) -> Answer:  # noqa: PLR0911  
         case SeePrices():
             books.see(operation.prices)
             return True
+        case ExpireTexts():
+            return books.expire_texts()
         case _:
             return administer(books, operation)

@@ -106,6 +106,16 @@ class Closing:
     cancelled: bool = False
     attempts: tuple[AttemptResult, ...] = ()
     flags: tuple[Flag, ...] = ()
+    timings: str | None = None
+    """JSON of its measured steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptText:
+    """A request's text, which its project wants kept for a while."""
+
+    text: str
+    lifetime_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +144,7 @@ class Hold:
     """Refuse with SoftLimit rather than pass a soft threshold: there is a cheaper plan."""
     downgrade_at: int | None = None
     """And rather than use more than so many thousandths of any budget."""
+    text: KeptText | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +170,7 @@ class Record:
 
     opening: Opening
     closing: Closing
+    text: KeptText | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +311,35 @@ class CreateProject:
     organisation: str
     name: str
     actor: str = "operator"
+    keep_text_hours: int = 0
+    keep_audio_hours: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeProject:
+    """A project's new values; None: as it is.
+
+    What is kept already stays until the time that it was kept for, or until it is forgotten.
+    """
+
+    id: str
+    name: str | None = None
+    keep_text_hours: int | None = None
+    keep_audio_hours: int | None = None
+    actor: str = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Delete the text that is kept of a request; its record stays."""
+
+    generation_id: str
+    actor: str = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireTexts:
+    """Delete kept texts whose time is over, some hundreds at most; False: there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +362,14 @@ class SeePrices:
 Request = Hold | Extend | Resolve | Record
 Recovery = Lose | Judge | Beat | Leave
 Administration = (
-    SetBudgets | CreateKey | ChangeKey | RotateKey | DeleteKey | CreateOrganisation | CreateProject
+    SetBudgets
+    | CreateKey
+    | ChangeKey
+    | RotateKey
+    | DeleteKey
+    | CreateOrganisation
+    | CreateProject
+    | ChangeProject
+    | Forget
 )
-Operation = Request | Recovery | Administration | SeePrices
+Operation = Request | Recovery | Administration | SeePrices | ExpireTexts

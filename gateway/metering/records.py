@@ -29,6 +29,13 @@ async def generation_record(
     return row, attempts.mappings().all()
 
 
+async def owner_of(connection: AsyncConnection, generation_id: str) -> tuple[str, str] | None:
+    """The key and the project of a generation."""
+    wanted = select(generation.c.key_hash, generation.c.project)
+    row = (await connection.execute(wanted.where(generation.c.id == generation_id))).one_or_none()
+    return None if row is None else (row.key_hash, row.project)
+
+
 async def generation_ids(
     connection: AsyncConnection,
     key_hash: str | None,

@@ -18,6 +18,7 @@ from gateway.tables import (
     organisation,
     price,
     project,
+    request_text,
     rollup,
     secret,
 )
@@ -38,6 +39,7 @@ CLOSING = (
     "audio_ms",
     "first_audio_ms",
     "cancelled",
+    "timings",
 )
 CLOSED = (*CLOSING, "liability_nano", "fallbacks", "flags")
 RECLASSIFIED = ("status", "error_type", "provider", "cost_nano", "liability_nano", "flags")
@@ -88,7 +90,11 @@ TERMS = (
     "limit_period",
 )
 """What may change on a key."""
+PROJECT = ("name", "keep_text_hours", "keep_audio_hours")
+"""What may change on a project."""
 BALANCE = ("id", "scope", "period", "start_ms", *COUNTERS)
+TEXTS_AT_ONCE = 500
+"""Kept texts deleted in one transaction: nobody's hold waits long behind it."""
 _NOTHING = dict.fromkeys(("charged_characters", "cost_nano", "liability_nano"), "0")
 _NOT_YET = _NOTHING | {"audio_ms": "0", "fallbacks": "0"}
 
@@ -211,7 +217,16 @@ class Statements:
             for table in (organisation, project)
         }
         self.insert_organisation = sql.insert(organisation, ("id", "name", "created_ms"), {})
-        self.insert_project = sql.insert(project, ("id", "organisation", "name", "created_ms"), {})
+        self.insert_project = sql.insert(
+            project, ("id", "organisation", "created_ms", *PROJECT), {}
+        )
+        self.stored_project = sql.read(
+            select(*(project.c[name] for name in PROJECT))
+            .where(project.c.id == bindparam("id"))
+            .with_for_update(key_share=True),
+            "id",
+        )
+        self.change_project = sql.update(project, ("id",), PROJECT)
         self.insert_secret = sql.insert(
             secret, ("hash", "key_hash", "created_ms", "expires_ms"), {}
         )
@@ -219,6 +234,7 @@ class Statements:
         self.audit = sql.insert(
             audit, ("at_ms", "actor", "action", "subject", "before", "after"), {}
         )
+        self._keep_and_forget(sql)
         # Prices.
         self.see_price = sql.insert_missing(price, [each.name for each in price.c])
         # Instances.
@@ -236,6 +252,18 @@ class Statements:
             "provider": sql.read(text(_OWED + " AND a.provider = :name"), *window, "name"),
             "global": sql.read(text(_OWED), *window),
         }
+
+    def _keep_and_forget(self, sql: Compiler) -> None:
+        """What is kept of requests beside their records."""
+        self.keep_text = sql.insert(request_text, [each.name for each in request_text.c], {})
+        self.kept_text = sql.read(
+            select(generation.c.status, request_text.c.expires_ms)
+            .join_from(generation, request_text, isouter=True)
+            .where(generation.c.id == bindparam("id")),
+            "id",
+        )
+        self.forget_text = sql.delete(request_text, ("generation_id",))
+        self.texts_over = sql.read(text(_OVER), "now")
 
 
 GENERATION = (
@@ -270,6 +298,9 @@ def _now(*, sqlite: bool) -> ClauseElement:
     return text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)")
 
 
+_OVER = f"""
+SELECT generation_id FROM request_text WHERE expires_ms <= :now
+ORDER BY expires_ms LIMIT {TEXTS_AT_ONCE}"""  # noqa: S608  # our own number
 # Charges, characters, requests and streams of the requests within [start, end).
 _USED = """
 SELECT coalesce(sum(CASE WHEN g.status = 'held' THEN 0 ELSE g.cost_nano END), 0),

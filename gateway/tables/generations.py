@@ -64,6 +64,7 @@ generation = Table(
     Column("cancelled", Boolean, nullable=False),
     Column("cache_hit", Boolean, nullable=False),
     Column("flags", String(100), comment="what is remarkable, in words"),
+    Column("timings", Text, comment="JSON: its measured steps, in ms from its beginning"),
     CheckConstraint("status IN ('held', 'settled', 'voided', 'unknown')", "known_status"),
     Index(None, "key_hash", "at_ms"),
     Index(None, "at_ms"),
@@ -73,6 +74,26 @@ generation = Table(
         "instance",
         sqlite_where=text("status IN ('held', 'unknown')"),
         postgresql_where=text("status IN ('held', 'unknown')"),
+    ),
+    # What requests are looked up by, newest first; ids grow with time.
+    Index(None, "key_hash", "id"),
+    Index(None, "project", "id"),
+    Index(None, "request_id"),
+    Index(None, "trace_id"),
+    *(
+        Index(
+            f"ix_generation_{name}",
+            *columns,
+            sqlite_where=text(where),
+            postgresql_where=text(where),
+        )
+        for name, columns, where in (
+            ("failed", ("id",), "error_type IS NOT NULL"),
+            ("error_type", ("error_type", "id"), "error_type IS NOT NULL"),
+            ("fallen_back", ("id",), "fallbacks > 0"),
+            ("session", ("session_id", "id"), "session_id IS NOT NULL"),
+            ("user", ("user", "id"), '"user" IS NOT NULL'),
+        )
     ),
 )
 
@@ -130,6 +151,16 @@ entry = Table(
     Column("created_ms", BigInteger, nullable=False),
     Column("nano", BigInteger, nullable=False),
     Column("characters", BigInteger, nullable=False),
+)
+
+# The text of a request, for as long as its project had asked when it came; by default nobody's is.
+request_text = Table(
+    "request_text",
+    metadata,
+    Column("generation_id", String(64), ForeignKey("generation.id"), primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Index(None, "expires_ms"),
 )
 
 # The price book: whatever price a catalogue ever had, so that every attempt's can be looked up.

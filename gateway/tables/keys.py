@@ -19,6 +19,20 @@ project = Table(
     Column("organisation", String(64), ForeignKey("organisation.id"), nullable=False),
     Column("name", String(200), nullable=False),
     Column("created_ms", BigInteger, nullable=False),
+    Column(
+        "keep_text_hours",
+        Integer,
+        nullable=False,
+        server_default="0",
+        comment="how long its requests' text is kept; 0: not",
+    ),
+    Column(
+        "keep_audio_hours",
+        Integer,
+        nullable=False,
+        server_default="0",
+        comment="how long its requests' audio is kept; 0: not",
+    ),
 )
 
 api_key = Table(
@@ -43,6 +57,7 @@ api_key = Table(
         server_default="total",
         comment="whose budget is the key's own limit: day week month total",
     ),
+    Index(None, "name"),
 )
 
 # A key may have two secrets for a while: the one it was rotated to, and the one that runs out.

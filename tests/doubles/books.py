@@ -1,7 +1,7 @@
 """The ledger's books, read from its database beside the gateway, and the waiting that tests do."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -92,6 +92,11 @@ class Books:
     def ask(self, sql: str, **values: object) -> list[Mapping[str, object]]:
         with self._engine.connect() as connection:
             return [dict(row) for row in connection.execute(text(sql), values).mappings()]
+
+    def tell(self, sql: str, rows: Sequence[Mapping[str, object]]) -> None:
+        """Change something beside the gateway's back."""
+        with self._engine.begin() as connection:
+            connection.execute(text(sql), rows)
 
     def balance(self, key_hash: str) -> Mapping[str, object]:
         [row] = self.ask("SELECT * FROM balance WHERE id = :id", id=f"key:{key_hash}|total|0")

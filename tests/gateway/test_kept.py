@@ -97,7 +97,7 @@ async def test_the_oldest_make_room(data: Path) -> None:
     async with opened(data, megabytes=1) as clips:
         for number in range(5):
             assert await keep(clips, number, bytes(300_000))
-            os.utime(data / name(number), (time.time() - HOUR + number,) * 2)
+            os.utime(data / name(number), (time.time() + HOUR + number,) * 2)
             kept = names(data)
             assert sum((data / each).stat().st_size for each in kept) <= 1_000_000
             assert kept[-1] == name(number)
@@ -109,7 +109,9 @@ async def test_what_is_too_old_is_not_found_and_swept(data: Path) -> None:
     async with opened(data, hours=2) as clips:
         for number, hours in ((1, 2.1), (2, 1.9)):
             assert await keep(clips, number, b"some")
-            os.utime(data / name(number), (time.time() - hours * HOUR,) * 2)
+            ends = (data / name(number)).stat().st_mtime
+            assert 1.99 * HOUR < ends - time.time() <= 2 * HOUR
+            os.utime(data / name(number), (ends - hours * HOUR,) * 2)
         assert await read(clips, 1) is None
         assert await read(clips, 2) == b"some"
     async with opened(data, hours=2):
@@ -131,7 +133,7 @@ def test_a_sweep_never_takes_a_draft_that_is_being_made(data: Path, replicas: in
     sweeping.start()
     try:
         for number in range(1500):
-            ours.finish(name(number), ours.new_draft(name(number)))
+            ours.finish(name(number), ours.new_draft(name(number)), HOUR)
             (data / name(number)).unlink()
     finally:
         done.set()
