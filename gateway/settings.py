@@ -169,6 +169,16 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Telemetry:
+    """What is told of the gateway's work; OTLP is set by the standard OTEL_* variables."""
+
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    public_metrics: bool = False
+    """Let /metrics be read without a key beyond loopback, too."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything the operator decides."""
 
@@ -184,6 +194,7 @@ class Settings:
     load: Load = Load()
     defaults: Defaults = Defaults()
     kept: Kept = Kept()
+    telemetry: Telemetry = Telemetry()
     aliases: Mapping[str, str] = field(default_factory=dict)
     catalog_files: tuple[Path, ...] = ()
     admin_key: str | None = field(default=None, repr=False)
@@ -205,6 +216,7 @@ _SECTIONS = {
     "load": Load,
     "defaults": Defaults,
     "kept": Kept,
+    "telemetry": Telemetry,
 }
 
 
@@ -238,6 +250,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         load=_section(file, tables, "load", Load, environ),
         defaults=_section(file, tables, "defaults", Defaults, environ),
         kept=_section(file, tables, "kept", Kept, environ),
+        telemetry=_section(file, tables, "telemetry", Telemetry, environ),
         aliases=MappingProxyType(_aliases(file, tables)),
         catalog_files=(config / "providers.toml", *extra),
         admin_key=_secret("GATEWAY_ADMIN_KEY", environ),
