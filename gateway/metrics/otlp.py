@@ -101,7 +101,7 @@ def metrics_of(collector: Collector, began_ns: int, now_ns: int) -> list[Metric]
 def _numbers(samples: Iterable[Sample], began_ns: int | None, now_ns: int) -> list[NumberDataPoint]:
     return [
         # A gauge begins at no time; the SDK types this as int, its exporter takes None.
-        NumberDataPoint(each.labels, began_ns, now_ns, each.value)  # type: ignore[arg-type]
+        NumberDataPoint(each.labels, began_ns, now_ns, float(each.value))  # type: ignore[arg-type]
         for each in samples
         if not each.name.endswith("_created")
     ]
