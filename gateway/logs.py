@@ -19,7 +19,7 @@ import msgspec
 from gateway.settings import Telemetry
 
 OURS = ("gateway", "providers")
-ACCESS = "gateway.access.line"
+ACCESS = "voxroute.access"
 access = logging.getLogger(ACCESS)
 """One line for each speech request, in JSON; people read the dashboard."""
 ExceptionInfo = (

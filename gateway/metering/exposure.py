@@ -14,8 +14,8 @@ _QUERY = (
     select(
         generation.c.status,
         func.count().label("requests"),
-        func.coalesce(func.sum(generation.c.hold_nano), 0).label("hold_nano"),
-        func.coalesce(func.sum(generation.c.cost_nano), 0).label("cost_nano"),
+        func.sum(generation.c.hold_nano).label("hold_nano"),
+        func.sum(generation.c.cost_nano).label("cost_nano"),
         func.min(generation.c.at_ms).label("oldest_ms"),
     )
     .where(_OPEN)
