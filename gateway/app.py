@@ -216,8 +216,8 @@ async def running(
         await client.aclose()
         await writer.close()
         await reading.dispose()
-        tracing.close()
-        export.close()
+        # Beside each other: a collector that hangs is waited for once.
+        await asyncio.gather(asyncio.to_thread(tracing.close), asyncio.to_thread(export.close))
         await kept.close()
         codecs.shutdown(cancel_futures=True)
 
