@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run engine test bench torture simulate seeds format check clean
+.PHONY: run engine test bench torture simulate seeds observe format check clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,6 +15,7 @@ FRAME := pyproject.toml config/constraints.txt
 NODE := tests/clients/node
 BROWSER := tests/browser
 VENDORS := .venv-vendors
+PHOENIX := .venv-phoenix
 
 run: $(VENV)/.installed
 	$(BIN)/gateway serve
@@ -43,6 +44,7 @@ bench: $(VENV)/.tested
 	$(BIN)/python -m tests.bench.ledger
 	$(BIN)/python -m tests.bench.wires
 	$(BIN)/python -m tests.bench.lag
+	$(BIN)/python -m tests.bench.metrics
 
 torture: $(VENV)/.tested
 	@ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || { \
@@ -57,8 +59,17 @@ simulate: $(VENV)/.tested
 seeds: $(VENV)/.tested
 	$(BIN)/python -m tests.seeds
 
+# What is told to the outside: a real Prometheus runs every query of the Grafana board, and a real
+# OTLP backend shows a fallback's trace.
+observe: $(VENV)/.tested $(PHOENIX)/.installed
+	@command -v prometheus >/dev/null && command -v promtool >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing prometheus"; apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus >/dev/null; \
+	  else echo "prometheus is not here: its part will say so"; fi; }
+	$(BIN)/python -m tests.observability --phoenix $(PHOENIX)/bin/phoenix
+
 clean:
-	rm -rf $(VENV) $(VENDORS) $(NODE)/node_modules $(BROWSER)/node_modules
+	rm -rf $(VENV) $(VENDORS) $(PHOENIX) $(NODE)/node_modules $(BROWSER)/node_modules
 
 # A virtual environment; where Debian has split ensurepip off, root gets it and others are told.
 $(VENV)/bin/python:
@@ -96,6 +107,13 @@ $(VENDORS)/.installed: tests/vendors/requirements.txt $(VENV)/bin/python
 	@echo "installing the vendors' SDKs into $(VENDORS)"
 	@$(BIN)/python -m venv $(VENDORS)
 	@$(VENDORS)/bin/python -m pip --disable-pip-version-check --quiet install -r tests/vendors/requirements.txt
+	@touch $@
+
+# An OTLP backend, 650 MB; apart, for its pins clash.
+$(PHOENIX)/.installed: $(VENV)/bin/python
+	@echo "installing arize-phoenix into $(PHOENIX)"
+	@$(BIN)/python -m venv $(PHOENIX)
+	@$(PHOENIX)/bin/python -m pip --disable-pip-version-check --quiet install arize-phoenix==20.26.1
 	@touch $@
 
 # The Node SDK is proven where node is; elsewhere its tests say that they were left out.

@@ -1,9 +1,10 @@
 """create_app: the only place where the parts are joined. uvicorn serves it as well as granian."""
 
+import asyncio
 import os
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_address
 from typing import get_args
 
@@ -25,6 +26,7 @@ from gateway.endpoints import (
     generations,
     health,
     keys,
+    metrics,
     planning,
     projects,
     speech,
@@ -32,6 +34,7 @@ from gateway.endpoints import (
     usage,
 )
 from gateway.endpoints.answers import exception_handlers
+from gateway.endpoints.gauges import Gauges, Scrape
 from gateway.endpoints.state import Gateway, Routes
 from gateway.kept.clips import Clips
 from gateway.kept.retention import Retention
@@ -40,6 +43,9 @@ from gateway.metering.journal import Journal
 from gateway.metering.pricebook import keep_prices
 from gateway.metering.recovery import Recovery
 from gateway.metering.writer import Writer
+from gateway.metrics.instruments import Metrics
+from gateway.metrics.lag import Lag
+from gateway.metrics.otlp import REFRESH_SECONDS, Export
 from gateway.routing.allowance import Allowance
 from gateway.routing.policies import Policy
 from gateway.routing.standings import Standings
@@ -115,6 +121,7 @@ def create_app(
             *api,
             health.live,
             health.ready,
+            metrics.metrics,
             dashboard,
         ],
         lifespan=[lifespan],
@@ -175,12 +182,17 @@ async def running(
         load=settings.load,
         codecs=codecs,
         kept=kept,
+        metrics=Metrics(),
     )
+    callers, lag = Callers(reading, pepper), Lag()
+    gauges = Gauges(tools, callers, reading, lag)
+    tools.metrics.registry.register(gauges)
+    export = Export(environ, tools.metrics.registry, _from_a_thread(gauges.refresh))
     supervisor = Supervisor(tools)
     recovery = Recovery(writer, reading, journal, settings.recovery, supervisor.running)
     gateway = Gateway(
         routes=routes,
-        callers=Callers(reading, pepper),
+        callers=callers,
         supervisor=supervisor,
         standings=standings,
         tracing=tracing,
@@ -191,6 +203,8 @@ async def running(
         deadlines=settings.deadlines,
         default_policy=settings.defaults.policy,  # type: ignore[arg-type]  # create_app checked it
         public_catalogue=settings.server.public_catalogue or _is_loopback(settings.server.host),
+        public_metrics=settings.telemetry.public_metrics or _is_loopback(settings.server.host),
+        scrape=Scrape(tools.metrics, gauges),
         explore_share=settings.resilience.explore_share,
         client=client,
         engines=(settings.embedded_voice.provider, settings.engine.provider),
@@ -200,18 +214,34 @@ async def running(
     try:
         await recovery.start()
         await keep_prices(writer, routes.catalog)
+        lag.start()
+        export.start()
         yield gateway
     finally:
         gateway.draining = True
         await gateway.supervisor.drain(settings.server.drain_seconds)
         await recovery.stop()
         await retention.stop()
+        lag.stop()
+        await gauges.refresh()
         await client.aclose()
         await writer.close()
         await reading.dispose()
-        tracing.close()
+        # Beside each other: a collector that hangs is waited for once.
+        await asyncio.gather(asyncio.to_thread(tracing.close), asyncio.to_thread(export.close))
         await kept.close()
         codecs.shutdown(cancel_futures=True)
+
+
+def _from_a_thread(work: Callable[[], Coroutine[None, None, None]]) -> Callable[[], None]:
+    """Have it done in this event loop, for a thread that waits a few seconds for it at most."""
+    loop = asyncio.get_running_loop()
+
+    def do() -> None:
+        with suppress(TimeoutError, RuntimeError):  # the loop is busy, or has ended
+            asyncio.run_coroutine_threadsafe(work(), loop).result(REFRESH_SECONDS)
+
+    return do
 
 
 def _is_loopback(host: str) -> bool:

@@ -19,6 +19,7 @@ from granian.server.embed import Server
 from litestar import Litestar
 from sqlalchemy import func, select
 
+from gateway import logs
 from gateway.access.keys import MANAGE, SPEAK, label, new_id, new_key, plausible
 from gateway.access.pepper import keyed_hash
 from gateway.app import create_app, read_routes
@@ -39,6 +40,7 @@ Addresses = Mapping[str, Sequence[str]]
 
 def serve(settings: Settings, environ: Mapping[str, str] = os.environ, *, no_migrate: bool) -> None:
     """Run until SIGTERM or SIGINT."""
+    logs.set_up(settings.telemetry)
     _check_free(settings.server.host, settings.server.port)
     migrate(settings, check_only=no_migrate)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -105,7 +107,7 @@ async def _listen(  # noqa: PLR0913, PLR0917  # everything that a running server
         welcoming.cancel()
         serving.result()
         raise SettingsError(f"port {settings.server.port} cannot be served")
-    print("draining", file=sys.stderr)
+    log.info("draining")
     gateway.draining = True
     await gateway.supervisor.drain(settings.server.drain_seconds)
     server.stop()  # type: ignore[no-untyped-call]  # granian has no annotation here

@@ -170,8 +170,12 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Telemetry:
-    """Where what is measured can be looked at."""
+    """What is told of the gateway's work; OTLP is set by the standard OTEL_* variables."""
 
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    public_metrics: bool = False
+    """Let /metrics be read without a key beyond loopback, too."""
     trace_url: str = ""
     """A trace's page in a viewer, with {trace_id} in it; empty: there is none."""
 

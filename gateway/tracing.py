@@ -115,8 +115,8 @@ class Trace:
         self._parent = parent
         self._began, self._began_ns = time.monotonic(), time.time_ns()
         self.id = format_trace_id(context.trace_id)
-        span_id, flags = format_span_id(context.span_id), context.trace_flags
-        self.traceparent = f"00-{self.id}-{span_id}-{flags:02x}"
+        self.span_id = format_span_id(context.span_id)
+        self.traceparent = f"00-{self.id}-{self.span_id}-{context.trace_flags:02x}"
 
     def end(self, steps: Sequence[Step], attributes: Attributes, error: str | None = None) -> None:
         """Write the request's span down, with its steps as children."""

@@ -45,6 +45,11 @@ class Callers:
             raise Forbidden(f"this API key may not {scope}")
         return caller
 
+    @property
+    def remembered(self) -> int:
+        """How many callers are in memory."""
+        return len(self._remembered)
+
     def stored(self, key: str) -> str:
         """How a key's secret is stored, by which it can be `known` again without being kept."""
         return keyed_hash(self._pepper, key)

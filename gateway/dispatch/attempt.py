@@ -240,18 +240,23 @@ class Attempt:
         return self._calls[-1].heard.limits if self._calls else ()
 
     @property
+    def real_time_factor(self) -> float | None:
+        """Seconds of work for a second of audio, once all of it came."""
+        seconds = self._meter.seconds
+        work = self.ended - self.started - self._waited
+        return work / seconds if self.whole and seconds else None
+
+    @property
     def _first_audio_ms(self) -> int | None:
         return None if self.opened_at is None else _ms(self.started, self.opened_at)
 
     def _ending(self) -> Ending:
-        seconds = self._meter.seconds
-        work = self.ended - self.started - self._waited
         first = None if self.opened_at is None else (self.opened_at - self.started) * 1000
         is_ours = first is None and isinstance(self.error, TimedOut) and not self._is_fair
         return Ending(
             error=None if is_ours else self.error,
             first_audio_ms=first,
-            real_time_factor=work / seconds if self.whole and seconds else None,
+            real_time_factor=self.real_time_factor,
         )
 
 

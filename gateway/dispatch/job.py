@@ -11,6 +11,7 @@ from gateway.kept.clips import Clips
 from gateway.metering.journal import Journal
 from gateway.metering.operations import Claim, KeptText, Opening
 from gateway.metering.writer import Writer
+from gateway.metrics.instruments import Metrics
 from gateway.routing.allowance import Allowance
 from gateway.routing.plan import Plan
 from gateway.routing.standings import Standings
@@ -82,3 +83,4 @@ class Tools:
     codecs: Executor
     """Threads for encoding and decoding."""
     kept: Clips
+    metrics: Metrics

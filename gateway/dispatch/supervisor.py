@@ -8,11 +8,13 @@ from dataclasses import replace
 from functools import partial
 
 from gateway.dispatch import timings
+from gateway import logs
 from gateway.dispatch.attempts import Attempts
 from gateway.dispatch.closing import attributes_of, closing_of, elapsed_ms, settled
 from gateway.dispatch.course import Try
 from gateway.dispatch.delivery import Delivery
 from gateway.dispatch.job import Job, Tools
+from gateway.dispatch.measuring import Course, about, measure, replayed
 from gateway.dispatch.outlet import Abandoned, Head, Outlet, expire
 from gateway.dispatch.replay import read_out
 from gateway.dispatch.start import Start
@@ -54,6 +56,7 @@ class Supervisor:
     def replay(self, clip: Clip, head: Head) -> Outlet:
         """Say again what was kept; nothing is held, and nobody is asked."""
         outlet = Outlet()
+        replayed(self._tools.metrics, head)
         reading = read_out(clip, head, outlet, self._tools.deadlines.stall_seconds)
         self._own(reading, None, outlet)
         return outlet
@@ -74,6 +77,7 @@ class Supervisor:
             await self._tools.writer.submit(Record(job.opening, closing, job.kept_text))
         finally:
             self._traced(job, closing)
+            measure(self._tools.metrics, job, closing)
 
     async def drain(self, seconds: float) -> None:
         """Let what runs come to its end, for `seconds` at most; then break off and settle it."""
@@ -87,9 +91,10 @@ class Supervisor:
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         """Whatever ended a task early, its client is not left waiting."""
-        _, outlet = self._running.pop(task)
+        job, outlet = self._running.pop(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a request failed in the gateway itself", exc_info=error)
+            ids = {"about": about(job)} if job is not None else {}
+            log.error("a request failed in the gateway itself", exc_info=error, extra=ids)
             outlet.close(GatewayError("the gateway itself failed"))
 
     async def _ended(self, seconds: float) -> None:
@@ -97,6 +102,7 @@ class Supervisor:
             await asyncio.wait(self._running, timeout=seconds)
 
     async def _supervise(self, job: Job, outlet: Outlet) -> None:
+        logs.about.set(about(job))
         try:
             start = await self._admitted(job, outlet)
         except GatewayError as error:
@@ -151,6 +157,8 @@ class Supervisor:
         closing = replace(closing, timings=told)
         await self._settle(job, closing)
         self._traced(job, closing, [*start.steps(held_at), *attempts.steps()], settling)
+        course = Course(start.admitted_at, held_at, settling, delivery, attempts.made)
+        measure(self._tools.metrics, job, closing, course)
 
     def _traced(
         self, job: Job, closing: Closing, steps: Sequence[Step] = (), settling: float | None = None
@@ -209,6 +217,7 @@ class Supervisor:
             await self._record(job, closing)
             outlet.close(error)
         self._traced(job, closing)
+        measure(self._tools.metrics, job, closing)
 
     async def _settle(self, job: Job, closing: Closing) -> None:
         """Write the end down; where the database is away, in the journal, which is replayed."""

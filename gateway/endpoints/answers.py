@@ -10,6 +10,8 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 from sqlalchemy.exc import SQLAlchemyError
 
+from gateway import logs
+from gateway.endpoints.state import gateway_of
 from gateway.errors import (
     GatewayError,
     InvalidRequest,
@@ -18,8 +20,11 @@ from gateway.errors import (
     NotFound,
     PayloadTooLarge,
 )
+from gateway.logs import About
+from gateway.metrics.instruments import OTHER
 
 log = logging.getLogger(__name__)
+SPEECH = "/audio/speech"
 _BY_STATUS: dict[int, type[GatewayError]] = {
     404: NotFound,
     405: MethodNotAllowed,
@@ -39,6 +44,8 @@ def request_id(request: Request[Any, Any, Any]) -> str:
 
 
 def tell(request: Request[Any, Any, Any], error: GatewayError) -> Response[bytes]:
+    if request.url.path.endswith(SPEECH) and "generation_headers" not in request.scope["state"]:
+        _count(request, error)
     headers = dict(error.headers())
     headers |= dict(request.scope["state"].get("generation_headers", ()))
     headers["X-Request-Id"] = request_id(request)
@@ -48,6 +55,16 @@ def tell(request: Request[Any, Any, Any], error: GatewayError) -> Response[bytes
         media_type="application/json",
         headers=headers,
     )
+
+
+def _count(request: Request[Any, Any, Any], error: GatewayError) -> None:
+    """A speech request that was refused before it was planned, which nobody else sees."""
+    metrics = gateway_of(request).scrape.metrics
+    metrics.request(OTHER, None, "refused", error.status, error.error_type)
+    if logs.access.isEnabledFor(logging.INFO):
+        told = {"outcome": "refused", "status": error.status, "error_type": error.error_type}
+        ids = About(request_id(request))
+        logs.access.info("speech", extra={"told": told, "about": ids})
 
 
 def _tell_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
@@ -68,7 +85,8 @@ def _tell_database(request: Request[Any, Any, Any], _: Exception) -> Response[by
 
 
 def _tell_fault(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    log.error("a request failed in the gateway itself", exc_info=error)
+    ids = {"about": About(request_id(request))}
+    log.error("a request failed in the gateway itself", exc_info=error, extra=ids)
     return tell(request, GatewayError("the gateway itself failed"))
 
 

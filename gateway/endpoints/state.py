@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.access.callers import Callers
 from gateway.dispatch.supervisor import Supervisor
+from gateway.endpoints.gauges import Scrape
 from gateway.errors import Draining
 from gateway.kept.clips import Clips
 from gateway.metering.writer import Writer
@@ -40,6 +41,8 @@ class Gateway:
     deadlines: Deadlines
     default_policy: Policy
     public_catalogue: bool
+    public_metrics: bool
+    scrape: Scrape
     explore_share: float
     client: Client
     """The way out to providers, for what is asked of them beside speech."""

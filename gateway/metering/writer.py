@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from zlib import crc32
 
 from sqlalchemy import Engine, PoolProxiedConnection
@@ -53,6 +54,18 @@ Waiting = tuple[Operation, "asyncio.Future[Answer]", bool]
 Lane = queue.SimpleQueue[Waiting | None]
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """How much the writer has done, and has to do."""
+
+    waiting: int
+    """Operations."""
+    batch: int
+    """Operations in the last batch."""
+    commits: int
+    operations: int
+
+
 class Writer:
     """Carries operations out durably, those of one request in order."""
 
@@ -72,14 +85,15 @@ class Writer:
         statements = Statements(engine.dialect, clock)
         threads = 1 if engine.dialect.name == "sqlite" else POSTGRES_THREADS
         self._lanes: list[Lane] = [queue.SimpleQueue() for _ in range(threads)]
+        self._sessions = [_Session(engine, statements, self.instance) for _ in self._lanes]
         self._threads = [
             threading.Thread(
                 target=self._run,
-                args=(lane, _Session(engine, statements, self.instance)),
+                args=(lane, session),
                 name=f"ledger-writer-{number}",
                 daemon=True,
             )
-            for number, lane in enumerate(self._lanes)
+            for number, (lane, session) in enumerate(zip(self._lanes, self._sessions, strict=True))
         ]
         for thread in self._threads:
             thread.start()
@@ -116,6 +130,15 @@ class Writer:
                 return self._open.pop(operation.generation_id, self._lanes[0])
             case _:
                 return self._lanes[0]
+
+    def work(self) -> Work:
+        """What the threads count, each for itself; read beside them, so a moment old."""
+        return Work(
+            waiting=sum(lane.qsize() for lane in self._lanes),
+            batch=max(session.batch for session in self._sessions),
+            commits=sum(session.commits for session in self._sessions),
+            operations=sum(session.operations for session in self._sessions),
+        )
 
     async def close(self) -> None:
         """Carry out what still waits, then end the threads."""
@@ -187,6 +210,8 @@ class _Session:
         self._instance = instance
         self._sqlite = engine.dialect.name == "sqlite"
         self._connection: PoolProxiedConnection | None = None
+        self.batch = self.commits = self.operations = 0
+        """Operations in the last commit; commits, and operations, since the start."""
 
     def carry_out(self, operations: Sequence[Operation]) -> list[Answer]:
         """Answers in the operations' order; once the database is away, it is for all the rest."""
@@ -263,6 +288,9 @@ class _Session:
             connection.commit()
         except self._away as error:
             raise _CommitFailed from error
+        self.batch = len(operations)
+        self.commits += 1
+        self.operations += len(operations)
         return answers
 
 

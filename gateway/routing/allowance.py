@@ -52,6 +52,12 @@ class Allowance:
         second.taken += cost
         return True
 
+    def left(self, now: float) -> float:
+        """How much may still be used now, by whoever comes."""
+        self._second(now)
+        there_is = max(self._floor, self._share * sum(each.asked for each in self._seconds))
+        return max(0.0, there_is - sum(each.taken for each in self._seconds))
+
     def _is_shared(self, key: str) -> bool:
         return any(each.keys - {key} for each in self._seconds)
 

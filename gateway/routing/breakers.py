@@ -63,6 +63,12 @@ class Breaker:
             return Rest(PROBE_SECONDS, "it is being tried whether it is well again", is_broken=True)
         return None
 
+    def state(self, now: float) -> int:
+        """0 closed, 1 finding out whether it is well again, 2 open."""
+        if self._open_until is None:
+            return 0
+        return 2 if now < self._open_until else 1
+
     def way(self, now: float, *, desperate: bool) -> Way | Rest:
         """How a request could come through; it does with `go`."""
         rest = self.rest(now)

@@ -88,6 +88,17 @@ class Standings:
         crowd = self._crowds.get(offer)
         return crowd.limit if crowd else self._load.offer_concurrent
 
+    def breakers(self, now: float) -> dict[str, int]:
+        """Each offer's breaker (see Breaker.state), the worst of its credentials."""
+        worst: dict[str, int] = {}
+        for (offer, _), breaker in self._breakers.items():
+            worst[offer] = max(worst.get(offer, 0), breaker.state(now))
+        return worst
+
+    def crowds(self) -> dict[str, tuple[int, int]]:
+        """How many requests each offer may have at once, and how many it has."""
+        return {offer: (crowd.limit, crowd.in_flight) for offer, crowd in self._crowds.items()}
+
     def resting(self, provider: Provider, offer: Offer, voice: str, now: float) -> Rest | None:
         """Why it could not be asked now; nothing is taken."""
         if why := self._left_alone.get(provider.name):

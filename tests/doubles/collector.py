@@ -1,4 +1,4 @@
-"""An OTLP/HTTP collector that keeps every span it is sent, or behaves as badly as it is told."""
+"""An OTLP/HTTP collector that keeps all that it is sent, or behaves as badly as it is told."""
 
 import threading
 import time
@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal, Self
 
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, Metric, NumberDataPoint
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 Manner = Literal["fine", "hang", "fail"]
@@ -17,6 +21,9 @@ class Collector:
 
     def __init__(self, manner: Manner = "fine") -> None:
         self.bodies: list[bytes] = []
+        """Of traces."""
+        self.measured: list[bytes] = []
+        """Of metrics."""
         self.asked = threading.Event()
         """Set when something was sent, however it was answered."""
         self._ending = threading.Event()
@@ -30,7 +37,8 @@ class Collector:
                     outer._ending.wait(60)
                     return
                 if manner == "fine":
-                    outer.bodies.append(body)
+                    metrics = self.path.endswith("/v1/metrics")
+                    (outer.measured if metrics else outer.bodies).append(body)
                 self.send_response(200 if manner == "fine" else 500)
                 self.send_header("content-length", "0")
                 self.end_headers()
@@ -64,6 +72,11 @@ class Collector:
             time.sleep(0.05)
         raise AssertionError(f"no trace {trace_id} was exported")
 
+    def metrics(self) -> dict[str, Metric]:
+        """The metrics that came last, by name."""
+        [resource] = ExportMetricsServiceRequest.FromString(self.measured[-1]).resource_metrics
+        return {each.name: each for scope in resource.scope_metrics for each in scope.metrics}
+
     def _spans(self) -> Iterator[Span]:
         for body in list(self.bodies):
             for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
@@ -71,8 +84,8 @@ class Collector:
                     yield from scope.spans
 
 
-def attributes(span: Span) -> dict[str, object]:
-    """A span's attributes as plain values."""
+def attributes(span: Span | NumberDataPoint | HistogramDataPoint) -> dict[str, object]:
+    """A span's attributes, or a data point's labels, as plain values."""
     return {
         each.key: getattr(each.value, str(each.value.WhichOneof("value")))
         for each in span.attributes

@@ -1,0 +1,1 @@
+"""Longer proofs of what is told to the outside: `make observe`."""
