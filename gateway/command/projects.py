@@ -11,7 +11,11 @@ from gateway.metering import register
 from gateway.metering.operations import CreateOrganisation, CreateProject
 
 
-@click.group(help="Projects, and the organisations that they are of.")
+@click.group(
+    help="Projects, and the organisations that they are of."
+    + EXAMPLE
+    + "gateway projects create audiobooks"
+)
 def projects() -> None:
     """Hold the project commands."""
 
