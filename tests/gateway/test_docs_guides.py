@@ -8,8 +8,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from gateway.__main__ import gateway as program
 from gateway.app import read_routes
 from gateway.settings import read_settings
 from tests.doubles.running import ROOT, Running, running
@@ -77,3 +79,18 @@ def test_every_guide_has_code_that_was_tried() -> None:
         "litellm",
     }
     assert {each.values[0] for each in BLOCKS} <= {"sh", "python", "toml"}
+
+
+def test_every_command_and_setting_of_the_operators_page_is_there(tmp_path: Path) -> None:
+    told = (ROOT / "gateway" / "README.md").read_text(encoding="utf-8")
+    for words in re.findall(r"[`\n]gateway ([a-z]+(?: [a-z]+)?)", told):
+        first, *rest = words.split()
+        assert first in program.commands, words
+        command = program.commands[first]
+        if rest and isinstance(command, click.Group):
+            assert rest[0] in command.commands, words
+    settings = read_settings(
+        {"GATEWAY_DATA": str(tmp_path), "GATEWAY_CONFIG": str(ROOT / "config")}
+    )
+    known = {"telemetry"} | {name for name in dir(settings) if not name.startswith("_")}
+    assert set(re.findall(r"`\[(\w+)\]", told)) <= known
