@@ -1,13 +1,17 @@
-"""The `gateway` command: serve, say, check, migrate, keys, budgets, projects, usage."""
+"""The `gateway` command: what serves, what speaks, what looks, and what an operator does."""
 
 import sys
 
 import click
 
 from gateway.command.budgets import budgets
+from gateway.command.catalogue import models, providers, voices
+from gateway.command.completions import PROGRAM, VARIABLE, completions
+from gateway.command.generations import generations
 from gateway.command.keys import keys
 from gateway.command.operate import check, migrate, serve
-from gateway.command.printing import err
+from gateway.command.plan import plan
+from gateway.command.printing import EXAMPLE, err
 from gateway.command.projects import projects
 from gateway.command.say import say
 from gateway.command.usage import usage
@@ -19,7 +23,7 @@ from providers import CatalogError
 def main() -> None:
     """Run the command; what an operator can mend is told in one line, exit code 2."""
     try:
-        gateway(standalone_mode=False)
+        gateway(prog_name=PROGRAM, complete_var=VARIABLE, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -30,13 +34,33 @@ def main() -> None:
         sys.exit(2)
 
 
-@click.group(help="Voxroute: one endpoint for speech, every voice behind it.")
+@click.group(
+    help="Voxroute: one endpoint for speech, every voice behind it."
+    + EXAMPLE
+    + 'gateway serve\n  gateway say "Hello there" -o hello.wav\n  gateway generations list'
+)
 @click.version_option(package_name="voxroute")
 def gateway() -> None:
     """Hold the subcommands."""
 
 
-for command in (serve, say, check, migrate, keys, budgets, projects, usage):
+COMMANDS = (
+    serve,
+    say,
+    plan,
+    generations,
+    usage,
+    models,
+    voices,
+    providers,
+    keys,
+    budgets,
+    projects,
+    check,
+    migrate,
+    completions,
+)
+for command in COMMANDS:
     gateway.add_command(command)
 
 

@@ -19,6 +19,7 @@ from gateway.dashboard.routes import dashboard
 from gateway.dispatch.admission import Admission
 from gateway.dispatch.job import Tools
 from gateway.dispatch.supervisor import Supervisor
+from gateway.docs import routes as docs
 from gateway.endpoints import (
     budgets,
     catalogue,
@@ -123,6 +124,8 @@ def create_app(
             health.ready,
             metrics.metrics,
             dashboard,
+            docs.openapi,
+            docs.page,
         ],
         lifespan=[lifespan],
         exception_handlers=exception_handlers,

@@ -25,6 +25,7 @@ from gateway.access.pepper import keyed_hash
 from gateway.app import create_app, read_routes
 from gateway.endpoints.state import Gateway
 from gateway.engine import EngineKeeper, engines
+from gateway.greeting import greeting
 from gateway.metering.database import DatabaseError
 from gateway.metering.operations import CreateKey
 from gateway.metering.pricebook import keep_prices
@@ -191,23 +192,7 @@ async def _welcome(
         if not keeper.engine.is_slow and not await keeper.ready():
             name = keeper.engine.name
             print(f"{name} does not start; see the messages above", file=sys.stderr)
-    server = settings.server
-    address = f"http://{server.host}:{server.port}"
-    lines = [f"voxroute is ready at {address}"]
-    for name, row in gateway.routes.catalog.providers.items():
-        state = f"off: {row.off}" if row.off else "on, and loading" if name in loading else "on"
-        lines.append(f"  {name:<22} {state}")
-    if key is not None:
-        lines.append(
-            f"management key, shown this once and kept in {settings.data}/admin.key: {key}"
-        )
-    lines += [
-        "try:",
-        f"  curl {address}/v1/audio/speech -H 'Content-Type: application/json' \\",
-        f'    -H "Authorization: Bearer $(cat {settings.data}/admin.key)" \\',
-        """    -d '{"model": "auto", "input": "Hello from Voxroute."}' -o hello.mp3""",
-    ]
-    print("\n".join(lines), flush=True)
+    print(greeting(settings, gateway.routes.catalog, loading, key), flush=True)
 
 
 def _check_free(host: str, port: int) -> None:

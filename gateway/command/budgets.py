@@ -16,7 +16,11 @@ from gateway.metering.register import Account
 from gateway.metering.scopes import PERIODS
 
 
-@click.group(help="Budgets of organisations, projects, keys, providers and the whole gateway.")
+@click.group(
+    help="Budgets of organisations, projects, keys, providers and the whole gateway."
+    + EXAMPLE
+    + "gateway budgets list"
+)
 def budgets() -> None:
     """Hold the budget commands."""
 

@@ -50,7 +50,11 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 which_argument = click.argument("which")
 
 
-@click.group(help="Make, list, change, rotate, disable and delete API keys.")
+@click.group(
+    help="Make, list, change, rotate, disable and delete API keys."
+    + EXAMPLE
+    + "gateway keys create reader --limit 5"
+)
 def keys() -> None:
     """Hold the key commands."""
 

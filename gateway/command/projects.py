@@ -27,7 +27,11 @@ _audio_option = click.option(
 )
 
 
-@click.group(help="Projects, and the organisations that they are of.")
+@click.group(
+    help="Projects, and the organisations that they are of."
+    + EXAMPLE
+    + "gateway projects create audiobooks"
+)
 def projects() -> None:
     """Hold the project commands."""
 

@@ -16,7 +16,7 @@ from gateway.migrating import migrate
 from gateway.settings import read_settings
 
 
-@click.group(help="Show what was used, or count it anew.")
+@click.group(help="Show what was used, or count it anew." + EXAMPLE + "gateway usage show --by key")
 def usage() -> None:
     """Hold the usage commands."""
 
