@@ -8,9 +8,21 @@ from litestar.exceptions import HTTPException
 from litestar.response import Redirect
 
 from gateway.dashboard import files
-from gateway.dashboard.pages import audit, budgets, key, keys, projects, signing, usage
-from gateway.dashboard.pages import engine, models, providers, signing, trying, usage
-from gateway.dashboard.pages import request, requests, signing, usage
+from gateway.dashboard.pages import (
+    audit,
+    budgets,
+    engine,
+    key,
+    keys,
+    models,
+    projects,
+    providers,
+    request,
+    requests,
+    signing,
+    trying,
+    usage,
+)
 from gateway.dashboard.rendering import HEADERS, html
 from gateway.dashboard.visitor import SignedOut
 from gateway.errors import GatewayError, NotFound

@@ -7,8 +7,8 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
 
-from gateway.dispatch import timings
 from gateway import logs
+from gateway.dispatch import timings
 from gateway.dispatch.attempts import Attempts
 from gateway.dispatch.closing import attributes_of, closing_of, elapsed_ms, settled
 from gateway.dispatch.course import Try

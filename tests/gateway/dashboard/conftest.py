@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from tests.doubles.books import Key, new_key
-from tests.doubles.running import Running
 from tests.doubles.browsing import visitor
+from tests.doubles.running import Running
 
 
 @pytest.fixture

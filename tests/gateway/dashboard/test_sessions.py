@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from gateway.access.pepper import keyed_hash
 from gateway.dashboard.sessions import COOKIE, Sessions, cookie, safe_target
 from tests.doubles.books import Key, until
+from tests.doubles.browsing import carrying, form_token, is_signed_out, visitor
 from tests.doubles.managing import change
 from tests.doubles.running import Running
-from tests.doubles.browsing import carrying, form_token, is_signed_out, visitor
 
 ELSEWHERE = [
     "https://evil.example/dashboard",

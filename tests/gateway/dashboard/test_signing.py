@@ -6,9 +6,9 @@ import httpx
 import pytest
 
 from tests.doubles.books import Key
+from tests.doubles.browsing import SIGN_IN, form_token, is_signed_out, sign_in, visitor
 from tests.doubles.managing import make
 from tests.doubles.running import Running
-from tests.doubles.browsing import SIGN_IN, form_token, is_signed_out, sign_in, visitor
 
 POLICY = "content-security-policy"
 

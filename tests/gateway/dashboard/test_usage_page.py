@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from tests.doubles.books import Key, new_key, settled
+from tests.doubles.browsing import visitor
 from tests.doubles.managing import COST, TEXT, budget, change, speak
 from tests.doubles.running import Running
-from tests.doubles.browsing import visitor
 
 ABSURD = [
     "from=2026-12-01&to=2020-01-01",
