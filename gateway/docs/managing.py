@@ -3,7 +3,7 @@
 from gateway.docs.operation import HASH, Operation, Parameter
 from gateway.endpoints.budgets import BudgetBody
 from gateway.endpoints.key_body import KeyChange, NewKey, Rotation
-from gateway.endpoints.projects import NewOrganisation, NewProject
+from gateway.endpoints.projects import NewOrganisation, NewProject, ProjectChange
 from gateway.metering.scopes import PERIODS
 
 _HASH = Parameter("hash", "The key's hash, which is also its id.", HASH, is_required=True)
@@ -201,5 +201,16 @@ MANAGING = (
             Parameter("before_id", "Only older ones than this.", kind="integer"),
         ),
         errors=(400,),
+    ),
+    Operation(
+        "patch",
+        "/projects/{project_id}",
+        "Budgets and projects",
+        "Change what is named on a project",
+        scope="manage",
+        parameters=(Parameter("project_id", "The project's id.", "default", is_required=True),),
+        body=ProjectChange,
+        examples={"what is kept": {"keep_text_hours": 24}},
+        errors=(400, 404),
     ),
 )

@@ -14,6 +14,17 @@ PAGES = [
     ("/dashboard?range=30d&measure=cost&by=app", False),
     ("/dashboard?range=90d&bucket=month&measure=audio&by=key&sort=name", False),
     ("/dashboard?from=2020-01-01&to=2020-01-31", False),
+    ("/dashboard/requests", False),
+    ("/dashboard/models", False),
+    ("/dashboard/models/local/espeak-ng", False),
+    ("/dashboard/providers", False),
+    ("/dashboard/try", False),
+    ("/dashboard/keys", False),
+    ("/dashboard/keys/new", True),
+    ("/dashboard/projects", True),
+    ("/dashboard/budgets", True),
+    ("/dashboard/audit", True),
+    ("/dashboard/engine", True),
 ]
 """Addresses, and whether only a management key may see them."""
 REFUSED = [
