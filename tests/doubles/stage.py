@@ -72,6 +72,7 @@ class Stage:
             "first_audio_by": now + 5,
             "ends_by": now + 9,
             "claim": None,
+            "keep_audio_ms": 0,
             "hedge": False,
             "in_sentences": False,
         }
@@ -86,6 +87,7 @@ class Stage:
             admission=Admission(Load()),
             deadlines=deadlines,
             codecs=None,
+            kept=SimpleNamespace(lifetime_ms=0),
         )
         self.job: Any = SimpleNamespace(**(plain | job))
         self.course = Course(choices, rows, self.standings, self.tools.retries)

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import msgspec
@@ -45,11 +46,13 @@ def document(speaker: httpx.Client) -> Json:
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def generation(speaker: httpx.Client) -> str:
     """A request of before, whose audio is kept."""
     body = {"model": "local/espeak-ng", "input": "The quick brown fox."}
-    spoken = speaker.post("/v1/audio/speech", json=body, headers={"idempotency-key": "docs"})
+    spoken = speaker.post(
+        "/v1/audio/speech", json=body, headers={"idempotency-key": f"docs-{uuid4()}"}
+    )
     return str(spoken.headers["x-generation-id"])
 
 

@@ -25,7 +25,9 @@ def test_a_page_leads_to_the_sign_in_and_back(gateway: Running, key: Key) -> Non
 
 def test_a_part_of_a_page_has_the_whole_page_go_to_the_sign_in(gateway: Running) -> None:
     with visitor(gateway) as client:
-        answer = client.get("/dashboard?range=24h", headers={"hx-request": "true"})
+        page = f"{gateway.url}/dashboard?range=24h"
+        headers = {"hx-request": "true", "hx-current-url": page}
+        answer = client.get("/dashboard?range=24h", headers=headers)
     assert answer.status_code == 401
     assert answer.headers["hx-redirect"] == f"{SIGN_IN}?next=%2Fdashboard%3Frange%3D24h"
 
