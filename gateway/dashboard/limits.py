@@ -1,15 +1,16 @@
 """Budgets as a page tells them: what of each limit is used, what is left, and until when."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.access.keys import Caller
 from gateway.dashboard import words
+from gateway.dashboard.accounts import key_hashes
 from gateway.endpoints.key_told import left
 from gateway.metering import register
-from gateway.metering.register import Account
+from gateway.metering.register import Account, KeyName
 from gateway.metering.scopes import GLOBAL, period_end, project_scope, scope_of
 
 MOST_READ = 2000
@@ -43,13 +44,13 @@ async def limits_of(connection: AsyncConnection, caller: Caller) -> Limits:
     accounts: list[Account] = []
     for scope in _scopes(caller):
         accounts += await register.budgets(connection, scope, limit=MOST_READ)
-    hashes = [_key(account) for account in accounts if _key(account)]
-    names = await register.names(connection, hashes)
+    keys = key_hashes(account.budget.scope for account in accounts)
+    names = await register.key_names(connection, keys)
     found = [
         limit
         for account in accounts
         if account.budget.period != "minute"
-        for limit in _limits(account, _owner(account, names.get(_key(account)), caller))
+        for limit in _limits(account, _owner(account, names, caller))
     ]
     found.sort(key=lambda limit: -limit.used)
     return Limits(found[:MOST_TOLD], max(0, len(found) - MOST_TOLD))
@@ -63,17 +64,13 @@ def _scopes(caller: Caller) -> list[str | None]:
     return own if of_key or of_project else [None]
 
 
-def _key(account: Account) -> str:
-    kind, _, name = account.budget.scope.partition(":")
-    return name if kind == "key" else ""
-
-
-def _owner(account: Account, key_name: str | None, caller: Caller) -> str:
+def _owner(account: Account, names: Mapping[str, KeyName], caller: Caller) -> str:
     kind, _, name = account.budget.scope.partition(":")
     if account.budget.scope == GLOBAL:
         return "Everything"
     if kind == "key":
-        return "This key" if name == caller.key_hash else f"Key {key_name or name[:8]}"
+        called = names[name].name if name in names else ""
+        return "This key" if name == caller.key_hash else f"Key {called or name[:8]}"
     return f"{_OWNER.get(kind, kind)} {name}"
 
 

@@ -180,14 +180,6 @@ async def budgets(
     return await _accounts(connection, [Budget(*row) for row in rows])
 
 
-async def names(connection: AsyncConnection, hashes: Sequence[str]) -> dict[str, str]:
-    """What keys are called, by their ids; deleted ones too."""
-    rows = await connection.execute(
-        select(api_key.c.hash, api_key.c.name).where(api_key.c.hash.in_(hashes))
-    )
-    return {row.hash: row.name for row in rows}
-
-
 async def organisations(connection: AsyncConnection) -> Sequence[RowMapping]:
     return await _all(connection, organisation)
 
