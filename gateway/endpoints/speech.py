@@ -110,7 +110,7 @@ def _planned(  # noqa: PLR0913, PLR0917  # all that a job is made of
     plan, task, deadlines = planned.plan, planned.task, gateway.deadlines
     opening = _opening(caller, wanted, plan, trace, request)
     job = Job(
-        opening=replace(opening, task=task.name if task and error is None else None),
+        opening=replace(opening, task=task.name if task else None),
         plan=plan,
         speech=replace(planned.speech, caller=_opaque(gateway, caller)),
         target=Sound(Format(planned.speech.format), planned.speech.sample_rate or PCM_RATE),

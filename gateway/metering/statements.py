@@ -274,6 +274,7 @@ GENERATION = (
     "at_ms",
     "characters",
     "app",
+    "task",
     "hold_nano",
     "hold_characters",
     "cost_nano",

@@ -48,6 +48,9 @@ async def test_usage_is_shown_as_a_table_as_json_and_as_csv(url: str, data: Path
     assert "[/red]" in shown.stdout
     assert "total" in shown.stdout
     told = json.loads(command(environ, "usage", "show", "--by", "key", "--json").stdout)
+    by_task = json.loads(command(environ, "usage", "show", "--by", "task", "--json").stdout)
+    assert {row["task"] for row in by_task["data"]} == {None, "calm", "narration"}
+    assert by_task["total"] == told["total"]
     printed = command(environ, "usage", "show", "--by", "key", "--csv").stdout
     rows = list(csv.DictReader(io.StringIO(printed)))
     assert [row["key"] for row in rows] == ["'=1+1", "[/red]"]

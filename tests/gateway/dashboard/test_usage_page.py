@@ -88,7 +88,7 @@ def test_every_range_tells_of_now(spent: tuple[Key, httpx.Client], of: str) -> N
     )
 
 
-@pytest.mark.parametrize("by", ["model", "provider", "app", "key", "project"])
+@pytest.mark.parametrize("by", ["model", "provider", "app", "task", "key", "project"])
 @pytest.mark.parametrize("sort", ["name", "cost", "audio", "cache_hits"])
 def test_every_split_in_every_order_adds_up(
     spent: tuple[Key, httpx.Client], by: str, sort: str
