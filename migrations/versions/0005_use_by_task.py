@@ -27,7 +27,6 @@ _SUMS = ", ".join(f"sum({name}) AS {name}" for name in _COUNTED)
 
 def upgrade() -> None:
     """What `gateway usage rebuild` makes: only the records of requests know their tasks."""
-    _take_time()
     op.drop_table("rollup")
     _make_table(sa.Column("task", sa.String(100), nullable=False, server_default=""))
     op.execute(
@@ -46,7 +45,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Use of all tasks in one."""
-    _take_time()
     op.execute(
         "CREATE TEMPORARY TABLE summed AS SELECT width, start_ms, key_hash, model, provider, app,"  # noqa: S608  # our own names
         f" {_SUMS} FROM rollup GROUP BY 1, 2, 3, 4, 5, 6"
@@ -55,13 +53,6 @@ def downgrade() -> None:
     _make_table()
     op.execute("INSERT INTO rollup SELECT * FROM summed")
     op.execute("DROP TABLE summed")
-
-
-def _take_time() -> None:
-    """The writer's connection is set up for holds: five seconds, and never a whole table."""
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute("SET LOCAL statement_timeout = 0")
-        op.execute("SET LOCAL enable_seqscan = on")
 
 
 def _make_table(*task: sa.Column[str]) -> None:

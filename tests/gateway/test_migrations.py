@@ -1,6 +1,7 @@
 """Migrations, on real SQLite and PostgreSQL: they make exactly the tables of the code."""
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, create_engine, inspect, text
 
 from gateway.access.callers import Callers
 from gateway.access.keys import new_key
@@ -17,10 +18,13 @@ from gateway.access.pepper import read_pepper
 from gateway.metering import records, register
 from gateway.metering.database import DatabaseError, database_url, open_reading, open_writing
 from gateway.metering.rollups import rebuild
-from gateway.migrating import migrate
+from gateway.migrating import ADVISORY_LOCK, migrate
 from gateway.settings import Database, Settings, shipped
 from gateway.tables import metadata
 from tests.conftest import NewDatabase
+
+LONG_SECONDS = 6
+"""Longer than the writer may wait for a lock, or for a statement."""
 
 
 def config() -> Config:
@@ -48,6 +52,26 @@ def test_migrations_can_be_taken_back(settings: Settings) -> None:
         down.attributes["connection"] = connection
         command.downgrade(down, "base")
         assert inspect(connection).get_table_names() == ["alembic_version"]
+
+
+def test_a_replica_waits_for_as_long_as_another_migrates(
+    tmp_path: Path, new_database: NewDatabase
+) -> None:
+    settings = Settings(tmp_path, tmp_path, database=Database(new_database("postgresql")))
+    engine = create_engine(database_url(settings.database.url))
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'"
+        " AND datname = current_database() AND query_start < now() - :long * interval '1 s'"
+    ).bindparams(long=LONG_SECONDS)
+    with ThreadPoolExecutor() as pool:
+        with engine.begin() as other:
+            other.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
+            waits = pool.submit(migrate, settings)
+            with engine.connect() as watching:
+                while not waits.done() and not watching.execute(waiting).scalar():
+                    watching.rollback()  # now() is the transaction's
+        assert waits.result() == (None, migrate(settings)[1])
+    engine.dispose()
 
 
 def test_the_newest_file_is_the_head(settings: Settings) -> None:
