@@ -41,6 +41,7 @@ from gateway.kept.clips import Clips
 from gateway.kept.retention import Retention
 from gateway.metering.database import alone_on, database_url, open_reading, open_writing
 from gateway.metering.journal import Journal
+from gateway.metering.keeping import Keeping
 from gateway.metering.pricebook import keep_prices
 from gateway.metering.recovery import Recovery
 from gateway.metering.writer import Writer
@@ -213,7 +214,7 @@ async def running(
         engines=(settings.embedded_voice.provider, settings.engine.provider),
         trace_url=settings.telemetry.trace_url,
     )
-    retention = Retention(writer)
+    retention = Retention(writer, Keeping(reading), kept)
     try:
         await recovery.start()
         await keep_prices(writer, routes.catalog)
