@@ -84,9 +84,13 @@ def _tell_database(request: Request[Any, Any, Any], _: Exception) -> Response[by
     return tell(request, MeteringUnavailable("the database does not answer", retry_after=2))
 
 
-def _tell_fault(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def log_fault(request: Request[Any, Any, Any], error: Exception) -> None:
     ids = {"about": About(request_id(request))}
     log.error("a request failed in the gateway itself", exc_info=error, extra=ids)
+
+
+def _tell_fault(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    log_fault(request, error)
     return tell(request, GatewayError("the gateway itself failed"))
 
 
