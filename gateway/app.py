@@ -10,12 +10,13 @@ from typing import get_args
 
 from litestar import Litestar
 from litestar.datastructures import State
+from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
 import providers
 from gateway.access.callers import Callers
 from gateway.access.pepper import check_pepper, read_pepper
-from gateway.dashboard.routes import dashboard
+from gateway.dashboard.routes import dashboard, tell_http
 from gateway.dispatch.admission import Admission
 from gateway.dispatch.job import Tools
 from gateway.dispatch.supervisor import Supervisor
@@ -129,7 +130,7 @@ def create_app(
             docs.page,
         ],
         lifespan=[lifespan],
-        exception_handlers=exception_handlers,
+        exception_handlers={**exception_handlers, HTTPException: tell_http},
         request_max_body_size=settings.server.max_body_bytes,
         openapi_config=None,
         logging_config=None,

@@ -26,7 +26,7 @@ from gateway.dashboard.pages import (
 )
 from gateway.dashboard.rendering import HEADERS, html
 from gateway.dashboard.visitor import Plain, SignedOut, seen
-from gateway.endpoints.answers import log_fault
+from gateway.endpoints import answers
 from gateway.errors import GatewayError, MeteringUnavailable, NotFound
 
 
@@ -55,12 +55,18 @@ def _tell_http(request: Plain, error: HTTPException) -> Response[str]:
     )
 
 
+def tell_http(request: Plain, error: HTTPException) -> Response[Any]:
+    """Where no route was found, its address alone tells whether a page was meant."""
+    is_page = request.url.path.startswith("/dashboard/")
+    return _tell_http(request, error) if is_page else answers.tell_http(request, error)
+
+
 def _tell_database(request: Plain, _: Exception) -> Response[str]:
     return _page(request, MeteringUnavailable.status, "The database does not answer.")
 
 
 def _tell_fault(request: Plain, error: Exception) -> Response[str]:
-    log_fault(request, error)
+    answers.log_fault(request, error)
     return _page(request, GatewayError.status, "The gateway itself failed; its log says why.")
 
 

@@ -67,7 +67,7 @@ def _count(request: Request[Any, Any, Any], error: GatewayError) -> None:
         logs.access.info("speech", extra={"told": told, "about": ids})
 
 
-def _tell_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+def tell_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """Litestar's own refusals: unknown paths, wrong methods, bad queries."""
     refusal = _BY_STATUS.get(error.status_code, InvalidRequest)
     extra = error.extra if isinstance(error.extra, list) else []
@@ -96,7 +96,7 @@ def _tell_fault(request: Request[Any, Any, Any], error: Exception) -> Response[b
 
 exception_handlers: ExceptionHandlersMap = {
     GatewayError: tell,
-    HTTPException: _tell_http,
+    HTTPException: tell_http,
     SQLAlchemyError: _tell_database,
     Exception: _tell_fault,
 }

@@ -36,6 +36,16 @@ def test_what_a_key_may_not_see_keeps_its_own_navigation(speaker: httpx.Client) 
     assert "My key" in answer.text
 
 
+@pytest.mark.parametrize("place", ["/dashboard/keys/a/b/c", "/dashboard/requests/a/b/c"])
+def test_however_deep_there_is_no_page_that_is_told_in_a_page(
+    manager: httpx.Client, place: str
+) -> None:
+    answer = manager.get(place)
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "There is no such page." in answer.text
+
+
 def test_who_is_not_signed_in_has_no_navigation(gateway: Running) -> None:
     with visitor(gateway) as client:
         answer = client.get("/dashboard/no/such/page")
