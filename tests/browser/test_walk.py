@@ -83,6 +83,13 @@ def test_on_a_phone_the_navigation_begins_where_the_current_page_is(
     assert seen["x"] + seen["width"] <= strip["x"] + strip["width"] <= 390
 
 
+def test_where_nothing_is_wrong_no_box_says_so(walker: Walker) -> None:
+    walker.go("/dashboard/try")
+    empty = walker.page.locator(".wrong:empty")
+    assert empty.count() == 3
+    assert not [each for each in empty.all() if each.is_visible()]
+
+
 def test_the_first_load_is_light_and_the_second_asks_for_the_page_alone(
     browser: Browser, house: Running, seeded: Seeded
 ) -> None:
