@@ -76,7 +76,7 @@ def _count(request: Request[Any, Any, Any], error: GatewayError) -> None:
         logs.access.info("speech", extra={"told": told, "about": ids})
 
 
-def _tell_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+def tell_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """Litestar's own refusals: unknown paths, wrong methods, bad queries."""
     refusal = _BY_STATUS.get(error.status_code, InvalidRequest)
     extra = error.extra if isinstance(error.extra, list) else []
@@ -93,15 +93,19 @@ def _tell_database(request: Request[Any, Any, Any], _: Exception) -> Response[by
     return tell(request, MeteringUnavailable("the database does not answer", retry_after=2))
 
 
-def _tell_fault(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def log_fault(request: Request[Any, Any, Any], error: Exception) -> None:
     ids = {"about": About(request_id(request))}
     log.error("a request failed in the gateway itself", exc_info=error, extra=ids)
+
+
+def _tell_fault(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    log_fault(request, error)
     return tell(request, GatewayError("the gateway itself failed"))
 
 
 exception_handlers: ExceptionHandlersMap = {
     GatewayError: tell,
-    HTTPException: _tell_http,
+    HTTPException: tell_http,
     SQLAlchemyError: _tell_database,
     Exception: _tell_fault,
 }

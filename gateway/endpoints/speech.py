@@ -125,6 +125,7 @@ def _planned(  # noqa: PLR0913, PLR0917  # all that a job is made of
         claim=claim,
         keep_text_ms=caller.keep_text_hours * HOUR_MS,
         keep_audio_ms=caller.keep_audio_hours * HOUR_MS,
+        project=caller.project,
         hedge=planned.preferences.hedge,
     )
     return _with_downgrade(job, planned.cheaper), error
