@@ -40,7 +40,7 @@ from local_engine.benching.times import Budget, percentile, spread, timed
 from local_engine.csm.loading.config import read_shape
 from local_engine.csm.loading.random import REAL_CONFIG, random_checkpoint
 from local_engine.csm.loading.tiny import CONFIG
-from local_engine.csm.runner import Plan
+from local_engine.csm.plan import Plan
 from local_engine.csm.running import OutOfMemory
 
 REAL = read_shape(REAL_CONFIG)
