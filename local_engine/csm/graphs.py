@@ -160,10 +160,15 @@ class Graphs:
 
 
 def _is_for_want_of_memory(error: BaseException | None) -> bool:
-    """Look through what an error covers: a capture that breaks off ends with one of its own."""
-    while error is not None and not isinstance(error, torch.OutOfMemoryError):
+    """Look through what an error covers: a capture that breaks off ends with one of its own.
+
+    CUDA itself, which makes the graph, has no class for it.
+    """
+    while error is not None:
+        if isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error):
+            return True
         error = error.__cause__ or error.__context__
-    return error is not None
+    return False
 
 
 @contextmanager

@@ -46,7 +46,7 @@ class Prompts:
         """Give every size that tiles may have, the largest first; none where there are none."""
         if self.memory is None:
             return []
-        return list(all_sizes(self._plan.longest, alone=self._plan.deterministic))
+        return list(all_sizes(self._plan))
 
     def find(self, size: TileSize) -> Work:
         """Give what computes a tile of this size from the buffers, captured by now if it can be."""
@@ -55,8 +55,7 @@ class Prompts:
         return self._graphs.find(KIND, size, work, partial(self._rest, tile))
 
     def _in_tiles(self, stretches: Sequence[Prefill]) -> Tensor:
-        alone = self._plan.deterministic
-        tiles = laid_out(stretches, self._plan.longest, alone=alone)
+        tiles = laid_out(stretches, self._plan)
         works = [self.find(tile.size) for tile in tiles]
         ends: dict[int, Tensor] = {}
         for tile, work in zip(tiles, works, strict=True):

@@ -152,10 +152,15 @@ class TorchRunner:
         for done, ask in enumerate(asks):
             told(done, len(asks))
             if perf_counter() - began >= seconds:
-                log.info("%d of %d CUDA graphs are captured at start", done, len(asks))
-                return
+                break
             with _computing():
                 ask()
+        if asks:
+            made = sum(self.captured.values(), Captured())
+            log.info(
+                "%d of %d CUDA graphs captured at start in %.1f s, %.0f MiB",
+                *(made.graphs, len(asks), made.seconds, made.bytes / 2**20),
+            )
 
     def _asks(self) -> list[Callable[[], object]]:
         """Give what captures each of the graphs that are likely to be asked for."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, zip_longest
 
-from local_engine.csm.plan import graph_reach
+from local_engine.csm.plan import Plan, graph_reach
 from local_engine.csm.running import Prefill
 
 ROWS = (1, 2, 4, 8)
@@ -37,27 +37,29 @@ class Tile:
     chunks: tuple[Prefill, ...]
 
 
-def laid_out(stretches: Sequence[Prefill], longest: int, *, alone: bool = False) -> list[Tile]:
+def laid_out(stretches: Sequence[Prefill], plan: Plan) -> list[Tile]:
     """Lay out stretches of different slots in tiles to be computed in this order.
 
-    A stretch's chunks come in order, in different tiles. A chunk that is to be `alone` has a tile
-    of its own, whose size follows from the chunk's length only.
+    A stretch's chunks come in order, in different tiles. If deterministic, each chunk has a tile of
+    its own, whose size follows from the chunk's length only.
     """
     return [
         tile
         for chunks in zip_longest(*map(_chunks, stretches))
-        for tile in _side_by_side([chunk for chunk in chunks if chunk], longest, alone=alone)
+        for tile in _side_by_side([chunk for chunk in chunks if chunk], plan)
     ]
 
 
-def all_sizes(longest: int, *, alone: bool = False) -> Iterator[TileSize]:
+def all_sizes(plan: Plan) -> Iterator[TileSize]:
     """Give every size that tiles may have, the largest first."""
-    rows = ROWS[:1] if alone else ROWS
-    reaches = {longest} if alone else {graph_reach(end, REACH, longest) for end in range(longest)}
+    most = 1 if plan.deterministic else plan.slots
+    rows = [size for size in ROWS if size < 2 * most]
+    tokens = [size for size in TOKENS if size < 2 * plan.longest]
+    reaches = {_reach(end, plan) for end in range(1, plan.longest + 1)}
     for reach in sorted(reaches, reverse=True):
-        for tokens in reversed(TOKENS):
-            for count in reversed(rows):
-                yield TileSize(count, tokens, reach)
+        for count in reversed(tokens):
+            for beside in reversed(rows):
+                yield TileSize(beside, count, reach)
 
 
 def _chunks(stretch: Prefill) -> Iterator[Prefill]:
@@ -66,16 +68,19 @@ def _chunks(stretch: Prefill) -> Iterator[Prefill]:
         yield Prefill(stretch.slot, stretch.start + first, prompt)
 
 
-def _side_by_side(chunks: Sequence[Prefill], longest: int, *, alone: bool) -> Iterator[Tile]:
-    most = 1 if alone else ROWS[-1]
+def _side_by_side(chunks: Sequence[Prefill], plan: Plan) -> Iterator[Tile]:
+    most = 1 if plan.deterministic else ROWS[-1]
     for tokens, alike in groupby(sorted(chunks, key=_tokens), key=_tokens):
         row = list(alike)
         for first in range(0, len(row), most):
             some = tuple(row[first : first + most])
             end = max(one.start + len(one.prompt) for one in some)
-            reach = longest if alone else graph_reach(end, REACH, longest)
             rows = next(rows for rows in ROWS if rows >= len(some))
-            yield Tile(TileSize(rows, tokens, reach), some)
+            yield Tile(TileSize(rows, tokens, _reach(end, plan)), some)
+
+
+def _reach(end: int, plan: Plan) -> int:
+    return plan.longest if plan.deterministic else graph_reach(end, REACH, plan.longest)
 
 
 def _tokens(chunk: Prefill) -> int:

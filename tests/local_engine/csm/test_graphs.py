@@ -99,10 +99,11 @@ def test_captured_steps_speak_as_others_do(network: Network) -> None:
 FULL = [
     torch.OutOfMemoryError("the device is full"),
     covering(torch.OutOfMemoryError("the device is full")),
+    RuntimeError("CUDA error: out of memory"),
 ]
 
 
-@pytest.mark.parametrize("full", FULL, ids=["told at once", "covered"])
+@pytest.mark.parametrize("full", FULL, ids=["told at once", "covered", "CUDA's"])
 @pytest.mark.parametrize("failures", [1, 2, 3])
 def test_what_there_is_no_memory_to_capture_runs_without_a_graph(
     network: Network, full: Exception, failures: int, caplog: pytest.LogCaptureFixture
