@@ -8,14 +8,16 @@ import torch
 
 from local_engine.benching.record import PrefillPoint, Run, Spread
 from local_engine.benching.stage import (
+    FORMS,
     PREFILL_POSITIONS,
     Stage,
+    captures_of,
     compute,
-    eager_runner,
+    forms_on,
     some_prompt,
 )
 from local_engine.benching.times import Budget, spread, synchronise
-from local_engine.csm.runner import Plan
+from local_engine.csm.plan import Plan
 from local_engine.csm.running import Prefill
 
 _TIMES = 5
@@ -29,28 +31,44 @@ def measure_prefill(stage: Stage, run: Run, budget: Budget, share: float) -> lis
         if positions > stage.shape.longest:
             budget.drop(f"prefill of {positions}", f"more than {stage.shape.longest} positions")
             continue
-        points.append((f"prefill of {positions}", partial(_alone, stage, positions)))
-        many = min(_MOST_AT_ONCE, PREFILL_POSITIONS // positions)
-        if many > 1:
-            name = f"prefill of {many} times {positions}"
-            points.append((name, partial(_together, stage, positions, many)))
+        for form in forms_on(stage.device):
+            name = f"{form} prefill of"
+            points.append((f"{name} {positions}", partial(_alone, stage, form, positions)))
+            many = min(_MOST_AT_ONCE, PREFILL_POSITIONS // positions)
+            if many > 1:
+                together = partial(_together, stage, form, positions, many)
+                points.append((f"{name} {many} times {positions}", together))
     return list(budget.each(points, share))
 
 
-def _alone(stage: Stage, positions: int) -> PrefillPoint:
-    runner = eager_runner(stage, Plan(2, positions))
+def _alone(stage: Stage, form: str, positions: int) -> PrefillPoint:
+    runner = FORMS[form](stage, Plan(2, positions))
     prompt = some_prompt(stage.shape, positions)
     prefill = _waited(lambda: compute(runner, 0, prompt), stage.device)
     kept = runner.keep(0, positions)
     restore = _waited(lambda: runner.restore(1, kept), stage.device)
-    return PrefillPoint(positions=positions, at_once=1, prefill=prefill, restore=restore)
+    return PrefillPoint(
+        positions=positions,
+        at_once=1,
+        prefill=prefill,
+        restore=restore,
+        form=form,
+        captures=captures_of(runner),
+    )
 
 
-def _together(stage: Stage, positions: int, many: int) -> PrefillPoint:
-    runner = eager_runner(stage, Plan(many, positions))
+def _together(stage: Stage, form: str, positions: int, many: int) -> PrefillPoint:
+    runner = FORMS[form](stage, Plan(many, positions))
     stretches = [Prefill(n, 0, some_prompt(stage.shape, positions, n)) for n in range(many)]
     prefill = _waited(lambda: runner.prefill(stretches), stage.device)
-    return PrefillPoint(positions=positions, at_once=many, prefill=prefill, restore=None)
+    return PrefillPoint(
+        positions=positions,
+        at_once=many,
+        prefill=prefill,
+        restore=None,
+        form=form,
+        captures=captures_of(runner),
+    )
 
 
 def _waited(call: Callable[[], None], device: torch.device) -> Spread:
