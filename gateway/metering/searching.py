@@ -17,9 +17,11 @@ from gateway.tables import api_key, generation
 
 Status = Literal["held", "settled", "voided", "unknown"]
 STATUSES: tuple[Status, ...] = get_args(Status)
-FIRST_WINDOW, LARGEST_WINDOW, GROWTH = 500, 16_000, 4
+FIRST_WINDOW, LARGEST_WINDOW, GROWTH = 500, 4000, 4
 """Rows that are looked at together, at first and later."""
-PATIENCE_SECONDS = 0.12
+MOST_NAMED = 16_000
+"""Rows of one id that are looked at."""
+PATIENCE_SECONDS = 0.1
 """After so long a page is told as far as it came."""
 MOST_KEYS = 20
 """Keys of one name."""
@@ -150,7 +152,7 @@ async def _search_named(
 ) -> Page:
     """By an id of any kind: each has an index of its own."""
     ways = [
-        select(_window([column == wanted.named], wanted, after, LARGEST_WINDOW).subquery())
+        select(_window([column == wanted.named], wanted, after, MOST_NAMED).subquery())
         for column in _NAMED
     ]
     found = union(*ways).subquery()
@@ -191,12 +193,12 @@ def _first_id(at_ms: int) -> str:
 
 def _leads(wanted: Wanted) -> list[Any]:  # noqa: PLR0911  # one an index
     """What one index decides: the one that leaves the least to look through."""
+    if wanted.status in {"held", "unknown"}:
+        return [_OPEN]
     if wanted.of_key is not None:
         return [_g.key_hash == wanted.of_key]
     if wanted.keys is not None and len(wanted.keys) == 1:
         return [_g.key_hash == wanted.keys[0]]
-    if wanted.status in {"held", "unknown"}:
-        return [_OPEN]
     if wanted.error_type is not None:
         return [_g.error_type == wanted.error_type]
     if wanted.fallen_back:
