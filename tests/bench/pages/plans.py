@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.progress import Progress
-from sqlalchemy import create_engine
 
-from gateway.metering.database import database_url
 from tests.bench.pages.addresses import Known, pages
 from tests.bench.pages.seeding import Seeded
 from tests.doubles.plans import visiting, whole
@@ -29,7 +27,7 @@ def plan(made: Seeded, known: Known, bar: Progress, **more: str) -> Planned:
 
 
 async def _plan(made: Seeded, known: Known, bar: Progress, environ: dict[str, str]) -> Planned:
-    engine, statements = create_engine(database_url(made.url)), 0
+    statements = 0
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     async with visiting(environ) as visit:
         for who in ("manage", "read", "speak"):
@@ -37,9 +35,9 @@ async def _plan(made: Seeded, known: Known, bar: Progress, environ: dict[str, st
             for page in bar.track(of_it, description=f"plans for a key that may {who}"):
                 asked = await visit.asked(page, getattr(made, who))
                 statements += len(asked)
-                with engine.connect() as connection:
+                # By the gateway's own connection, whose settings decide about plans too.
+                async with visit.gateway.reading.connect() as connection:
                     for each in asked:
-                        for step in whole(connection, each):
+                        for step in await connection.run_sync(whole, each):
                             found[step, each.sql].append(f"{who} {page}")
-    engine.dispose()
     return Planned(statements, dict(found))
