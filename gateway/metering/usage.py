@@ -36,7 +36,7 @@ _GROUPS: dict[Group, ColumnElement[Any]] = {
     "model": rollup.c.model,
     "provider": rollup.c.provider,
     "app": rollup.c.app,
-    "project": api_key.c.project,
+    "project": rollup.c.key_hash,  # whose key it is, is looked up afterwards
 }
 
 
@@ -194,15 +194,13 @@ def _summed(
     by: list[ColumnElement[Any]] = [] if bucket is None else [rollup.c.start_ms]
     told = [each.label("start") for each in by]
     if group_by is not None:
-        member = rollup.c.key_hash if group_by in {"key", "project"} else _GROUPS[group_by]
-        by.append(member)
-        told.append(member.label("member"))
+        by.append(_GROUPS[group_by])
+        told.append(_GROUPS[group_by].label("member"))
     sums = (func.sum(rollup.c[name]).label(name) for name in Use.__slots__)
     wanted = (
         select(*told, *sums)
         .where(rollup.c.width == width, rollup.c.start_ms >= start, rollup.c.start_ms < end)
         .group_by(*by)
-        .having(func.count() > 0)
     )
     if window.key_hash is not None:
         wanted = wanted.where(rollup.c.key_hash == window.key_hash)
