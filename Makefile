@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run engine test bench torture simulate seeds observe format check clean
+.PHONY: run engine test bench pages torture simulate seeds observe format check clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -45,6 +45,11 @@ bench: $(VENV)/.tested
 	$(BIN)/python -m tests.bench.wires
 	$(BIN)/python -m tests.bench.lag
 	$(BIN)/python -m tests.bench.metrics
+
+# Every page of the dashboard over a million generations, on both databases. PAGES names a folder in
+# which these (6 GB) stay for the next time; it is filled in some five minutes.
+pages: $(VENV)/.tested
+	$(BIN)/python -m tests.bench.pages $(if $(PAGES),--folder $(PAGES))
 
 torture: $(VENV)/.tested
 	@ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || { \

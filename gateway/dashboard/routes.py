@@ -4,7 +4,10 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from litestar import Response, Router
+from litestar.config.compression import CompressionConfig
 from litestar.exceptions import HTTPException
+from litestar.middleware import DefineMiddleware
+from litestar.middleware.compression import CompressionMiddleware
 from litestar.response import Redirect
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -77,8 +80,16 @@ def _page(request: Plain, status: int, wrong: str) -> Response[str]:
     return html("error.html", told, status)
 
 
+PACKED = CompressionConfig(
+    backend="gzip",
+    gzip_compress_level=5,
+    exclude=["^/dashboard/static/", "^/dashboard/requests/.*/audio$", "^/dashboard/try/speech$"],
+)
+"""Pages and tables. Files pack themselves, and audio is packed already."""
+
 dashboard = Router(
     "/",
+    middleware=[DefineMiddleware(CompressionMiddleware, config=PACKED)],
     route_handlers=[
         files.static,
         signing.sign_in,

@@ -12,8 +12,8 @@ from sqlalchemy import RowMapping, Select, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.metering.scopes import DAY_MS
-from gateway.metering.usage import Use
-from gateway.tables import api_key, rollup
+from gateway.metering.usage import Use, hashes_of
+from gateway.tables import rollup
 
 DAYS = 30
 MOST_APPS = 10
@@ -69,8 +69,7 @@ def _seen(wanted: Select[Any], sees: Sees) -> Select[Any]:
     if key_hash is not None:
         wanted = wanted.where(rollup.c.key_hash == key_hash)
     if project is not None:
-        its_key = and_(rollup.c.key_hash == api_key.c.hash, api_key.c.project == project)
-        wanted = wanted.join_from(rollup, api_key, its_key)
+        wanted = wanted.where(rollup.c.key_hash.in_(hashes_of(project)))
     return wanted
 
 

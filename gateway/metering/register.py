@@ -119,11 +119,16 @@ class ProjectUse:
 
 async def use_of_projects(connection: AsyncConnection, start_ms: int) -> dict[str, ProjectUse]:
     """What each project used from a day's start on; one without use is absent."""
-    sums = (rollup.c.requests, rollup.c.characters, rollup.c.cost_nano)
-    wanted = (
-        select(api_key.c.project, *(func.sum(column) for column in sums))
-        .join_from(rollup, api_key, rollup.c.key_hash == api_key.c.hash)
+    names = ("requests", "characters", "cost_nano")
+    by_key = (
+        select(rollup.c.key_hash, *(func.sum(rollup.c[name]).label(name) for name in names))
         .where(rollup.c.width == "day", rollup.c.start_ms >= start_ms)
+        .group_by(rollup.c.key_hash)
+        .subquery()
+    )
+    wanted = (
+        select(api_key.c.project, *(func.sum(by_key.c[name]) for name in names))
+        .join_from(by_key, api_key, by_key.c.key_hash == api_key.c.hash)
         .group_by(api_key.c.project)
     )
     rows = await connection.execute(wanted)

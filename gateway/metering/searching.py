@@ -19,9 +19,11 @@ from gateway.tables.generations import BROUGHT_REQUEST, BROUGHT_TRACE
 
 Status = Literal["held", "settled", "voided", "unknown"]
 STATUSES: tuple[Status, ...] = get_args(Status)
-FIRST_WINDOW, LARGEST_WINDOW, GROWTH = 500, 16_000, 4
+FIRST_WINDOW, LARGEST_WINDOW, GROWTH = 500, 4000, 4
 """Rows that are looked at together, at first and later."""
-PATIENCE_SECONDS = 0.12
+MOST_NAMED = 16_000
+"""Rows of one id that are looked at."""
+PATIENCE_SECONDS = 0.1
 """After so long a page is told as far as it came."""
 MOST_KEYS = 20
 """Keys of one name."""
@@ -159,7 +161,7 @@ async def _search_named(
     named = wanted.named or ""
     leads = [[_g.id == (generation_of(named) or named)]]
     leads += [[column == named, has_it] for column, has_it in _NAMED]
-    ways = [select(_window(lead, wanted, after, LARGEST_WINDOW).subquery()) for lead in leads]
+    ways = [select(_window(lead, wanted, after, MOST_NAMED).subquery()) for lead in leads]
     found = union(*ways).subquery()
     rows = await connection.execute(
         select(found)
@@ -198,12 +200,12 @@ def _first_id(at_ms: int) -> str:
 
 def _leads(wanted: Wanted) -> list[Any]:  # noqa: PLR0911  # one an index
     """What one index decides: the one that leaves the least to look through."""
+    if wanted.status in {"held", "unknown"}:
+        return [_OPEN]
     if wanted.of_key is not None:
         return [_g.key_hash == wanted.of_key]
     if wanted.keys is not None and len(wanted.keys) == 1:
         return [_g.key_hash == wanted.keys[0]]
-    if wanted.status in {"held", "unknown"}:
-        return [_OPEN]
     if wanted.error_type is not None:
         return [_g.error_type == wanted.error_type]
     if wanted.fallen_back:

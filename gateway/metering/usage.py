@@ -14,10 +14,11 @@ from sqlalchemy import (
     Select,
     and_,
     case,
+    desc,
     func,
     literal_column,
-    or_,
     select,
+    union_all,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -36,7 +37,7 @@ _GROUPS: dict[Group, ColumnElement[Any]] = {
     "provider": rollup.c.provider,
     "app": rollup.c.app,
     "task": rollup.c.task,
-    "project": api_key.c.project,
+    "project": rollup.c.key_hash,  # whose key it is, is looked up afterwards
 }
 
 
@@ -128,9 +129,9 @@ async def leading(
 
     by: None for the first by name.
     """
-    named = [api_key.c.name] if group_by == "key" else []
-    most = [] if by is None else [func.sum(rollup.c[_SUMS.get(by, by)]).desc()]
-    ordered = _grouped(window, None, group_by).order_by(*most, *named, _GROUPS[group_by])
+    named = ["name"] if group_by == "key" else []
+    most: list[ColumnElement[Any]] = [] if by is None else [desc(_SUMS.get(by, by))]
+    ordered = _grouped(window, None, group_by).order_by(*most, *named, "member")
     wanted = ordered.limit(most_rows)
     rows = (await connection.execute(wanted)).mappings().all()
     return {_member(row, group_by): Use.of(row) for row in rows}
@@ -164,36 +165,54 @@ def _too_much(told: str) -> InvalidRequest:
 
 def _grouped(window: Window, bucket: Bucket | None, group_by: Group | None) -> Select[Any]:
     """bucket: None for the whole window in one."""
+    summed = union_all(
+        *(_summed(span, window, bucket, group_by) for span in window.spans(bucket or "day"))
+    ).subquery()
     width = HOUR_MS if bucket == "hour" else DAY_MS
     by: list[ColumnElement[Any]] = []
     if bucket is not None:
-        by.append((rollup.c.start_ms - rollup.c.start_ms % width).label("start"))
+        by.append((summed.c.start - summed.c.start % width).label("start"))
     if group_by is not None:
-        by.append(_GROUPS[group_by].label("member"))
+        told = api_key.c.project if group_by == "project" else summed.c.member
+        by.append(told.label("member"))
     if group_by == "key":
         by.append(api_key.c.name.label("name"))
-    wanted = (
-        select(*by, *(func.sum(rollup.c[name]).label(name) for name in Use.__slots__))
-        .where(_within(window.spans(bucket or "day")))
-        .group_by(*by)
-    )
-    if group_by in {"key", "project"} or window.project is not None:
-        wanted = wanted.join_from(rollup, api_key, rollup.c.key_hash == api_key.c.hash)
-    if window.key_hash is not None:
-        wanted = wanted.where(rollup.c.key_hash == window.key_hash)
-    if window.project is not None:
-        wanted = wanted.where(api_key.c.project == window.project)
+    sums = (func.sum(summed.c[name]).label(name) for name in Use.__slots__)
+    wanted = select(*by, *sums).group_by(*by)
+    if group_by in {"key", "project"}:
+        wanted = wanted.join_from(summed, api_key, summed.c.member == api_key.c.hash)
     return wanted
 
 
-def _within(spans: Sequence[tuple[str, int, int]]) -> ColumnElement[bool]:
-    begins = rollup.c.start_ms
-    return or_(
-        *(
-            and_(rollup.c.width == width, begins >= start, begins < end)
-            for width, start, end in spans
-        )
+def _summed(
+    span: tuple[str, int, int], window: Window, bucket: Bucket | None, group_by: Group | None
+) -> Select[Any]:
+    """One span's use, in the order in which the primary key leads through it.
+
+    Keys get their names and projects once they are summed up, which leaves far fewer rows.
+    """
+    width, start, end = span
+    by: list[ColumnElement[Any]] = [] if bucket is None else [rollup.c.start_ms]
+    told = [each.label("start") for each in by]
+    if group_by is not None:
+        by.append(_GROUPS[group_by])
+        told.append(_GROUPS[group_by].label("member"))
+    sums = (func.sum(rollup.c[name]).label(name) for name in Use.__slots__)
+    wanted = (
+        select(*told, *sums)
+        .where(rollup.c.width == width, rollup.c.start_ms >= start, rollup.c.start_ms < end)
+        .group_by(*by)
     )
+    if window.key_hash is not None:
+        wanted = wanted.where(rollup.c.key_hash == window.key_hash)
+    if window.project is not None:
+        wanted = wanted.where(rollup.c.key_hash.in_(hashes_of(window.project)))
+    return wanted
+
+
+def hashes_of(project: str) -> Select[tuple[str]]:
+    """A project's keys, by which an index leads to their use alone."""
+    return select(api_key.c.hash).where(api_key.c.project == project)
 
 
 def _member(row: RowMapping, group_by: Group | None) -> Member:

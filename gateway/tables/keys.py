@@ -58,6 +58,7 @@ api_key = Table(
         comment="whose budget is the key's own limit: day week month total",
     ),
     Index(None, "name"),
+    Index(None, "created_ms"),
 )
 
 # A key may have two secrets for a while: the one it was rotated to, and the one that runs out.
@@ -83,6 +84,7 @@ audit = Table(
     Column("before", Text, comment="JSON"),
     Column("after", Text, comment="JSON"),
     Index(None, "subject", "id"),
+    Index(None, "actor", "id"),
 )
 
 # What one installation has only one of: a fingerprint of the pepper, which all replicas share.

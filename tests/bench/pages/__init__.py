@@ -1,0 +1,1 @@
+"""What the dashboard's pages cost over a large database: time, plans of their queries, paint."""
