@@ -18,6 +18,7 @@ from local_engine.benching.reference import How, build, generate
 from local_engine.benching.stage import SEED, NoEncoder, config_of, drawn, dtype_of, staged
 from local_engine.benching.times import spread
 from local_engine.benching.words import Begun, Failed, Told
+from local_engine.csm.building import exact_float32
 from local_engine.csm.loading.config import read_shape
 from local_engine.csm.loading.random import random_checkpoint
 from local_engine.csm.runner import Plan, TorchRunner
@@ -37,6 +38,7 @@ def main() -> None:
     """Do what the run asks for, and tell."""
     run = msgspec.json.decode(sys.argv[1], type=Run)
     torch.set_num_threads(run.threads)
+    exact_float32()
     for what, do in _things(run):
         _tell(Begun(what))
         try:

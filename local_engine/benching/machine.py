@@ -48,6 +48,13 @@ def memory_bytes(device: torch.device) -> int:
     return most if sys.platform == "darwin" else most * 1024
 
 
+def held_bytes(device: torch.device) -> tuple[int, int]:
+    """Give what this process has now: resident, and reserved of the device (0 on a CPU)."""
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    reserved = torch.cuda.memory_reserved(device) if device.type == "cuda" else 0
+    return pages * os.sysconf("SC_PAGE_SIZE"), reserved
+
+
 def forget_memory(device: torch.device) -> None:
     """Begin anew with the most memory that was used, where that is possible."""
     if device.type == "cuda":

@@ -3,15 +3,17 @@
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 
 import torch
 
 from local_engine.benching.record import PrefillPoint, Run, Spread
 from local_engine.benching.stage import (
+    FORMS,
     PREFILL_POSITIONS,
     Stage,
     compute,
-    eager_runner,
+    forms_on,
     some_prompt,
 )
 from local_engine.benching.times import Budget, spread, synchronise
@@ -25,32 +27,34 @@ _MOST_AT_ONCE = 8
 def measure_prefill(stage: Stage, run: Run, budget: Budget, share: float) -> list[PrefillPoint]:
     """Measure each context's positions, alone and as many prompts at once as the engine would."""
     points = []
-    for positions in run.contexts:
+    for form, positions in product(forms_on(stage.device), run.contexts):
+        name = f"{form} prefill of {positions}"
         if positions > stage.shape.longest:
-            budget.drop(f"prefill of {positions}", f"more than {stage.shape.longest} positions")
+            budget.drop(name, f"more than {stage.shape.longest} positions")
             continue
-        points.append((f"prefill of {positions}", partial(_alone, stage, positions)))
+        points.append((name, partial(_alone, stage, form, positions)))
         many = min(_MOST_AT_ONCE, PREFILL_POSITIONS // positions)
         if many > 1:
-            name = f"prefill of {many} times {positions}"
-            points.append((name, partial(_together, stage, positions, many)))
+            points.append(
+                (f"{name}, {many} times", partial(_together, stage, form, positions, many))
+            )
     return list(budget.each(points, share))
 
 
-def _alone(stage: Stage, positions: int) -> PrefillPoint:
-    runner = eager_runner(stage, Plan(2, positions))
+def _alone(stage: Stage, form: str, positions: int) -> PrefillPoint:
+    runner = FORMS[form](stage, Plan(2, positions))
     prompt = some_prompt(stage.shape, positions)
     prefill = _waited(lambda: compute(runner, 0, prompt), stage.device)
     kept = runner.keep(0, positions)
     restore = _waited(lambda: runner.restore(1, kept), stage.device)
-    return PrefillPoint(positions=positions, at_once=1, prefill=prefill, restore=restore)
+    return PrefillPoint(form=form, positions=positions, at_once=1, prefill=prefill, restore=restore)
 
 
-def _together(stage: Stage, positions: int, many: int) -> PrefillPoint:
-    runner = eager_runner(stage, Plan(many, positions))
+def _together(stage: Stage, form: str, positions: int, many: int) -> PrefillPoint:
+    runner = FORMS[form](stage, Plan(many, positions))
     stretches = [Prefill(n, 0, some_prompt(stage.shape, positions, n)) for n in range(many)]
     prefill = _waited(lambda: runner.prefill(stretches), stage.device)
-    return PrefillPoint(positions=positions, at_once=many, prefill=prefill, restore=None)
+    return PrefillPoint(form=form, positions=positions, at_once=many, prefill=prefill, restore=None)
 
 
 def _waited(call: Callable[[], None], device: torch.device) -> Spread:

@@ -5,8 +5,8 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -212,6 +212,16 @@ def test_what_does_not_fit_is_dropped_and_the_next_is_tried() -> None:
     assert "memory" in budget.dropped[0].why
 
 
+def test_what_fails_is_told_and_the_next_is_tried() -> None:
+    def fail() -> int:
+        raise RuntimeError("operation not permitted when stream is capturing\nand much more")
+
+    budget = Budget(60)
+    assert list(budget.each([("capture", fail), ("next", lambda: 1)], 1.0)) == [1]
+    (dropped,) = budget.dropped
+    assert dropped.why == "RuntimeError: operation not permitted when stream is capturing"
+
+
 def test_a_context_beyond_the_model_is_dropped() -> None:
     checkpoint = random_checkpoint(CONFIG, "cpu", torch.float32, 1)
     stage, budget = staged(checkpoint, torch.float32, CPU, "own"), Budget(60)
@@ -223,7 +233,10 @@ def test_a_context_beyond_the_model_is_dropped() -> None:
 def test_every_part_leaves_time_for_the_next() -> None:
     for words in (["--server"], [], ["--no-baseline"]):
         found = shares(read_options(["--device", "cpu", *words]).run)
-        assert 0 < found.load <= found.steps <= found.prefill <= found.server <= found.comparison
+        first, last = (found.load, found.steps, found.hour), (found.server, found.comparison)
+        every = (*first, found.prefill, *last)
+        assert every[0] > 0
+        assert list(every) == sorted(every)
 
 
 # The listener's clock.
@@ -291,6 +304,60 @@ async def speaking(*, pieces: int, broken: bool = False) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
+@dataclass(slots=True)
+class Held:
+    """Who speaks at a server, and how many did at once."""
+
+    speaking: int = 0
+    most: int = 0
+    over: set[str] = field(default_factory=set)
+    quiet: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@asynccontextmanager
+async def holding() -> AsyncIterator[tuple[int, Held]]:
+    """Speak clips that do not end until they are hung up on; how one ended is told 50 ms later."""
+    held = Held()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        path = head.split()[1]
+        if path == "/metrics":
+            tell(writer, 200, f"csm_running {held.speaking}\n")
+        elif path == "/v1/audio/speech":
+            await speak(reader, writer)
+        else:
+            tell(writer, 200 if path.rpartition("/")[2] in held.over else 404, "{}")
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.speaking += 1
+        held.quiet.clear()
+        held.most = max(held.most, held.speaking)
+        name = f"utt-{id(writer)}"
+        told = f"HTTP/1.1 200 OK\r\nx-utterance-id: {name}\r\ntransfer-encoding: chunked\r\n\r\n"
+        writer.write(told.encode() + b"f00\r\n" + bytes(3840) + b"\r\n")
+        while await reader.read(4096):
+            pass
+        await asyncio.sleep(0.05)
+        held.speaking -= 1
+        held.over.add(name)
+        if not held.speaking:
+            held.quiet.set()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1], held
+        async with asyncio.timeout(5):
+            await held.quiet.wait()
+
+
+def tell(writer: asyncio.StreamWriter, status: int, body: str) -> None:
+    head = f"HTTP/1.1 {status} -\r\ncontent-length: {len(body)}\r\n\r\n"
+    writer.write((head + body).encode())
+
+
 def load(port: int) -> clients.Load:
     return clients.Load("127.0.0.1", port, "tiny-random", clients=3, seconds=0.05, frames=5)
 
@@ -308,6 +375,16 @@ async def test_clients_hear_whole_clips_one_after_the_other() -> None:
     assert (summed.clips, summed.unbroken_share) == (len(found.clips), 1)
     assert summed.cpu_percent == pytest.approx(50)
     assert summed.audio_seconds_per_second == pytest.approx(0.4 * len(found.clips) / found.seconds)
+
+
+async def test_hanging_up_is_measured_beside_clips_that_go_on() -> None:
+    async with holding() as (port, held):
+        asked = msgspec.structs.replace(load(port), clients=3, seconds=20, cancels=4)
+        found = await clients.run(asked)
+    assert found.failed == 0
+    assert len(found.cancels) == 4
+    assert all(0.05 <= seconds < 5 for seconds in found.cancels)
+    assert held.most == 3
 
 
 async def test_a_clip_that_breaks_off_has_failed() -> None:
@@ -334,6 +411,7 @@ def test_the_server_is_started_loaded_and_ended() -> None:
     assert only.cpu_percent > 0
     assert found.cancel is not None
     assert found.cancel.p50 > 0
+    assert found.cancel_streams == 2
 
 
 # The command.
@@ -343,7 +421,7 @@ def test_the_server_is_started_loaded_and_ended() -> None:
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Result]:
     path = tmp_path_factory.mktemp("bench") / "result.json"
     words = ["--device", "cpu", "--seconds", "90", "--frames", "3"]
-    words += ["--batches", "1,2", "--contexts", "16", "--json"]
+    words += ["--batches", "1,2", "--contexts", "16", "--hour-frames", "40", "--json"]
     done = subprocess.run(
         [sys.executable, "-m", "local_engine.bench", *words, str(path)],
         capture_output=True,
@@ -376,7 +454,9 @@ def test_the_command_measures_all_that_was_asked_for(run: tuple[str, Result]) ->
         ("eager", 2, 16),
     ]
     for point in result.steps:
-        assert [part.part for part in point.parts] == ["backbone", "depth", "codec"]
+        parts = ["backbone", "depth", "codec", "sampler"]
+        assert [part.part for part in point.parts] == parts
+        assert point.floor_ms is None
         assert point.step.samples == 3
         assert point.audio_seconds_per_second == pytest.approx(80 * point.batch / point.step.mean)
         assert point.real_time_factor > 0
