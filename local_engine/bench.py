@@ -25,7 +25,7 @@ from local_engine.benching.steps import measure_steps
 from local_engine.benching.targets import held_against
 from local_engine.benching.tell import tell
 from local_engine.benching.times import Budget, synchronise
-from local_engine.csm.building import exact_float32
+from local_engine.csm.model.exact import exact_float32
 
 _WIDTH = 110
 """Of what is printed into a file."""

@@ -18,9 +18,9 @@ from local_engine.benching.reference import How, build, generate
 from local_engine.benching.stage import SEED, NoEncoder, config_of, drawn, dtype_of, staged
 from local_engine.benching.times import spread
 from local_engine.benching.words import Begun, Failed, Told
-from local_engine.csm.building import exact_float32
 from local_engine.csm.loading.config import read_shape
 from local_engine.csm.loading.random import random_checkpoint
+from local_engine.csm.model.exact import exact_float32
 from local_engine.csm.runner import Plan, TorchRunner
 from local_engine.csm.running import Codes, Prefill, Sampling
 

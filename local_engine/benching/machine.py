@@ -1,5 +1,6 @@
 """Where the benchmark runs: processor, GPU, versions, commit. What is not there is not told."""
 
+import gc
 import os
 import platform
 import resource
@@ -56,7 +57,8 @@ def held_bytes(device: torch.device) -> tuple[int, int]:
 
 
 def forget_memory(device: torch.device) -> None:
-    """Begin anew with the most memory that was used, where that is possible."""
+    """Give back what nobody holds, and begin anew with the most that was used, if possible."""
+    gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)

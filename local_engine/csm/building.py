@@ -15,6 +15,7 @@ from local_engine.csm.loading.model import Model, load
 from local_engine.csm.messages import Ready
 from local_engine.csm.model.budget import plan_budget
 from local_engine.csm.model.codec.build import build_codec
+from local_engine.csm.model.exact import exact_float32
 from local_engine.csm.model.fp8 import refused
 from local_engine.csm.model.kernels import TORCH, Kernels
 from local_engine.csm.model.network import build_network
@@ -87,17 +88,6 @@ def _as_asked(model: Model, settings: EngineSettings) -> Model:
         weights = with_fp8_depth(weights)
     shape = replace(model.shape, fp8_kv=settings.kv == "fp8")
     return replace(model, weights=weights, shape=shape)
-
-
-def exact_float32() -> None:
-    """Have float32 computed as float32 by this whole process, on CUDA too.
-
-    cuDNN's convolutions would use TF32 by default, with 10 bits of mantissa: Mimi, which stays in
-    float32, would be heard and encoded otherwise than it was made. The language model has nothing
-    to lose by it: on CUDA it runs in bfloat16.
-    """
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def _longest(settings: EngineSettings, model: Model) -> int:

@@ -14,10 +14,10 @@ from transformers import CsmForConditionalGeneration
 from local_engine.benching.options import read_options
 from local_engine.benching.serving.server import measure_server
 from local_engine.benching.times import Budget
-from local_engine.csm.building import exact_float32
 from local_engine.csm.kernels import triton_kernels
 from local_engine.csm.model.codec.decoder import MimiDecoder
 from local_engine.csm.model.depth import first_logits
+from local_engine.csm.model.exact import exact_float32
 from local_engine.csm.model.kernels import TORCH
 from local_engine.csm.model.network import Network, build_network
 from local_engine.csm.model.weights import with_fp8_depth
