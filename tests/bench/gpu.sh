@@ -5,11 +5,11 @@
 # that the machine lacks are taken from ./wheels, if that is there. $GPU_SECONDS is all the time.
 out=$1; shift
 began=$(date +%s); all=${GPU_SECONDS:-580}
-mkdir -p "$out"
+mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 1
+cd "$(dirname "$0")/../.." || exit 1
 if [ -d wheels ]; then
   python3 -m pip install -q --no-index --find-links wheels --no-deps wheels/*.whl >"$out/pip.txt" 2>&1
 fi
-cd "$(dirname "$0")/../.." || exit 1
 tests=tests/local_engine/csm
 # The machine may lack the other tests' plugins, which the project's own settings name.
 timeout $((all / 3)) python3 -m pytest -c /dev/null --rootdir=. --confcutdir=$tests -p no:cacheprovider \

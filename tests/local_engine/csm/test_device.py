@@ -184,7 +184,7 @@ def test_a_step_without_memory_has_changed_nothing_and_succeeds_when_there_is_so
 
 def test_a_server_on_the_device_speaks_and_ends_what_is_hung_up_on() -> None:
     pytest.importorskip("granian", reason="the server's packages are not here")
-    words = ["--model", "tiny-random", "--dtype", "float32", "--clients", "4", "--frames", "8"]
+    words = ["--model", "tiny-random", "--server", "--clients", "4", "--frames", "8"]
     run, budget = replace(read_options(words).run, load_seconds=1.0), Budget(100)
     found = measure_server(run, budget, 1.0)
     assert budget.dropped == []

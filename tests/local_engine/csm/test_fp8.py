@@ -125,6 +125,12 @@ def test_keys_and_values_take_a_byte_for_each_number_and_four_for_each_head() ->
     assert whole.k.nbytes + whole.v.nbytes == 4 * 50 * kept_bytes(own, like.dtype)
 
 
+def test_a_position_of_the_real_model_takes_17_kb_instead_of_33() -> None:
+    real = read_shape(REAL_CONFIG)
+    assert kept_bytes(real, torch.bfloat16) == 32_768
+    assert kept_bytes(replace(real, fp8_kv=True), torch.bfloat16) == 17_408
+
+
 # How it speaks.
 
 
