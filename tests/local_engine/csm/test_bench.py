@@ -91,7 +91,7 @@ def test_a_frame_costs_what_the_reference_says() -> None:
 
 def test_fp8_spares_half_of_the_depth_decoders_layers_and_of_keys_and_values() -> None:
     depth = depth_work(REAL, BFLOAT16, 1, fp8=True)
-    assert depth.bytes == pytest.approx(7.15e9 - 31 * 111.1e6, rel=2e-3)
+    assert depth.bytes == pytest.approx(7.15e9 - 31 * 111.1e6, rel=4e-3)
     narrow = replace(REAL, fp8_kv=True)
     bare, deep = (backbone_work(narrow, BFLOAT16, 1, context).bytes for context in (0, 1000))
     assert deep - bare == 17_408_000
