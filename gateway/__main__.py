@@ -15,9 +15,7 @@ from gateway.command.printing import EXAMPLE, err
 from gateway.command.projects import projects
 from gateway.command.say import say
 from gateway.command.usage import usage
-from gateway.metering.database import DatabaseError
 from gateway.settings import SettingsError
-from providers import CatalogError
 
 
 def main() -> None:
@@ -29,9 +27,18 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.Abort:
         sys.exit(130)
-    except (SettingsError, CatalogError, DatabaseError) as error:
+    except Exception as error:
+        if not isinstance(error, _mendable()):
+            raise
         err.print(f"gateway: {error}", style="red", markup=False, highlight=False)
         sys.exit(2)
+
+
+def _mendable() -> tuple[type[Exception], ...]:
+    from gateway.metering.database import DatabaseError  # noqa: PLC0415  # once something is wrong
+    from providers import CatalogError  # noqa: PLC0415
+
+    return SettingsError, CatalogError, DatabaseError
 
 
 @click.group(

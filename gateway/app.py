@@ -10,12 +10,13 @@ from typing import get_args
 
 from litestar import Litestar
 from litestar.datastructures import State
+from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
 import providers
 from gateway.access.callers import Callers
 from gateway.access.pepper import check_pepper, read_pepper
-from gateway.dashboard.routes import dashboard
+from gateway.dashboard.routes import dashboard, tell_http
 from gateway.dispatch.admission import Admission
 from gateway.dispatch.job import Tools
 from gateway.dispatch.supervisor import Supervisor
@@ -41,6 +42,7 @@ from gateway.kept.clips import Clips
 from gateway.kept.retention import Retention
 from gateway.metering.database import alone_on, database_url, open_reading, open_writing
 from gateway.metering.journal import Journal
+from gateway.metering.keeping import Keeping
 from gateway.metering.pricebook import keep_prices
 from gateway.metering.recovery import Recovery
 from gateway.metering.writer import Writer
@@ -128,7 +130,7 @@ def create_app(
             docs.page,
         ],
         lifespan=[lifespan],
-        exception_handlers=exception_handlers,
+        exception_handlers={**exception_handlers, HTTPException: tell_http},
         request_max_body_size=settings.server.max_body_bytes,
         openapi_config=None,
         logging_config=None,
@@ -213,7 +215,7 @@ async def running(
         engines=(settings.embedded_voice.provider, settings.engine.provider),
         trace_url=settings.telemetry.trace_url,
     )
-    retention = Retention(writer)
+    retention = Retention(writer, Keeping(reading), kept)
     try:
         await recovery.start()
         await keep_prices(writer, routes.catalog)

@@ -33,6 +33,7 @@ def _migrate(url: URL, pepper: bytes, *, check_only: bool) -> tuple[str | None, 
     engine = open_writing(url, checkpoints=False)
     try:
         with engine.begin() as connection:
+            _take_time(connection)
             _wait_for_others(connection)
             before = _revision(connection)
             if before != head:
@@ -65,6 +66,17 @@ def _upgrade(connection: Connection, scripts: Path, pepper: bytes) -> None:
     config.attributes["connection"] = connection
     config.attributes["pepper"] = pepper
     command.upgrade(config, "head")
+
+
+def _take_time(connection: Connection) -> None:
+    """The writer's connection is set up for holds: five seconds, and never a whole table."""
+    if connection.dialect.name == "postgresql":
+        for name, value in (
+            ("statement_timeout", 0),
+            ("lock_timeout", 0),
+            ("enable_seqscan", "on"),
+        ):
+            connection.execute(text(f"SET LOCAL {name} = {value}"))
 
 
 def _wait_for_others(connection: Connection) -> None:

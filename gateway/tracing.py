@@ -62,14 +62,18 @@ class Tracing:
         self._processor = _exporter() if exporting else None
         self._propagator = TraceContextTextMapPropagator()
 
-    def begin(self, name: str, headers: Mapping[str, str]) -> "Trace":
-        """A request's trace, continuing the caller's own when `headers` carry W3C context."""
+    def begin(self, name: str, headers: Mapping[str, str], trace_id: str) -> "Trace":
+        """A request's trace, continuing the caller's own when `headers` carry W3C context.
+
+        trace_id: 32 hex digits, of a trace that begins here.
+        """
         context, parent = None, None
         if "traceparent" in headers:
             context = self._propagator.extract(headers)
             caller = get_current_span(context).get_span_context()
             parent = caller if caller.is_valid else None
-        return Trace(self, name, self._context(name, context, parent), parent)
+        own = parent.trace_id if parent else int(trace_id, 16)
+        return Trace(self, name, self._context(name, context, own), parent)
 
     def span_id(self) -> int:
         return self._provider.id_generator.generate_span_id()
@@ -91,10 +95,7 @@ class Tracing:
             closing.start()
             closing.join(CLOSE_SECONDS)
 
-    def _context(
-        self, name: str, context: Context | None, parent: SpanContext | None
-    ) -> SpanContext:
-        trace_id = parent.trace_id if parent else self._provider.id_generator.generate_trace_id()
+    def _context(self, name: str, context: Context | None, trace_id: int) -> SpanContext:
         sampling = self._provider.sampler.should_sample(
             context, trace_id, name, kind=SpanKind.SERVER
         )

@@ -1,18 +1,10 @@
 """`gateway budgets`: what organisations, projects, keys, providers and the gateway may use."""
 
-from functools import partial
 from typing import Any
 
 import click
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.command.ledger import carry_out, read, routes, said, understood
-from gateway.command.printing import EXAMPLE, as_json_option, out, print_json, print_table
-from gateway.endpoints.budgets import ALLOWED, budget_decoder, budget_of, told
-from gateway.errors import GatewayError
-from gateway.metering import register
-from gateway.metering.operations import Budget, SetBudgets
-from gateway.metering.register import Account
+from gateway.command.printing import EXAMPLE, as_json_option
 from gateway.metering.scopes import PERIODS
 
 
@@ -34,11 +26,9 @@ def budgets() -> None:
 @click.option("--scope", help="Of one scope only.")
 @as_json_option
 def list_budgets(scope: str | None, as_json: bool) -> None:  # noqa: FBT001
-    rows = [told(each) for each in read(partial(_all, scope=scope))]
-    if as_json:
-        print_json({"data": rows})
-    else:
-        print_table("budgets", [_shown(row) for row in rows])
+    from gateway.command.work import budgets as work
+
+    work.list_budgets(scope, as_json=as_json)
 
 
 @budgets.command(
@@ -57,18 +47,9 @@ def list_budgets(scope: str | None, as_json: bool) -> None:  # noqa: FBT001
 @click.option("--concurrent", help="Requests at once; with period total.")
 @as_json_option
 def set_budget(scope: str, period: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401, FBT001  # click's
-    whole = said(**options) | {"scope": scope, "period": period}
-    body = understood(whole, budget_decoder, ALLOWED)
-    try:
-        budget = budget_of(body, routes())
-    except GatewayError as error:
-        raise click.UsageError(error.message) from None
-    carry_out(SetBudgets((budget,), "operator"))
-    rows = [told(each) for each in read(partial(_all, scope=scope)) if each.budget == budget]
-    if as_json:
-        print_json({"data": rows[0] if rows else None})
-    else:
-        out.print(f"{scope} has its budget per {period}", highlight=False)
+    from gateway.command.work import budgets as work
+
+    work.set_budget(scope, period, options, as_json=as_json)
 
 
 @budgets.command(
@@ -80,35 +61,6 @@ def set_budget(scope: str, period: str, as_json: bool, **options: Any) -> None: 
 @click.argument("period", type=click.Choice(PERIODS))
 @as_json_option
 def remove(scope: str, period: str, as_json: bool) -> None:  # noqa: FBT001
-    found = [each for each in read(partial(_all, scope=scope)) if each.budget.period == period]
-    if not found:
-        raise click.UsageError(f"there is no budget of {scope!r} per {period}")
-    budget = found[0].budget
-    carry_out(SetBudgets((Budget(budget.scope, budget.period),), "operator"))
-    if as_json:
-        print_json({"deleted": True})
-    else:
-        out.print(f"{scope} has no budget per {period} any more", highlight=False)
+    from gateway.command.work import budgets as work
 
-
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    """A budget as people read it: what is used of what there is."""
-    return {
-        "scope": row["scope"],
-        "period": row["period"],
-        "USD": _of(row["used"], row["limit"]),
-        "characters": _of(row["characters_used"], row["characters_limit"]),
-        "requests": _of(row["requests"], row["requests_limit"]),
-        "at once": _of(row["running"], row["concurrent"]),
-    }
-
-
-def _of(used: object, limit: object) -> str:
-    return str(used) if limit is None else f"{used} of {limit}"
-
-
-async def _all(connection: AsyncConnection, scope: str | None) -> list[Account]:
-    found: list[Account] = []
-    while page := await register.budgets(connection, scope, len(found)):
-        found += page
-    return found
+    work.remove(scope, period, as_json=as_json)

@@ -3,21 +3,8 @@
 from typing import Any
 
 import click
-import msgspec
 
-from gateway.command.ledger import carry_out, read, said, understood
-from gateway.command.printing import EXAMPLE, as_json_option, out, print_json, print_table
-from gateway.endpoints.projects import (
-    ALLOWED,
-    change_decoder,
-    creation,
-    organisation_decoder,
-    project_decoder,
-    told,
-    told_project,
-)
-from gateway.metering import register
-from gateway.metering.operations import ChangeProject, CreateOrganisation
+from gateway.command.printing import EXAMPLE, as_json_option
 
 _text_option = click.option(
     "--keep-text-hours", type=int, help="How long requests' text is kept; 0: not."
@@ -39,11 +26,9 @@ def projects() -> None:
 @projects.command("list", help="List projects." + EXAMPLE + "gateway projects list")
 @as_json_option
 def list_projects(as_json: bool) -> None:  # noqa: FBT001
-    rows = [told(row) for row in read(register.projects)]
-    if as_json:
-        print_json({"data": rows})
-    else:
-        print_table("projects", rows)
+    from gateway.command.work import projects as work
+
+    work.list_projects(as_json=as_json)
 
 
 @projects.command(
@@ -58,17 +43,9 @@ def list_projects(as_json: bool) -> None:  # noqa: FBT001
 @_audio_option
 @as_json_option
 def create(id_: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401, FBT001  # click's
-    wanted = understood(said(**options) | {"id": id_}, project_decoder, ALLOWED)
-    of = wanted.organisation
-    if of not in {row["id"] for row in read(register.organisations)}:
-        made = understood({"id": of}, organisation_decoder, ALLOWED)
-        carry_out(CreateOrganisation(made.id, made.id))
-    project = creation(wanted)
-    carry_out(project)
-    if as_json:
-        print_json({"data": told_project(project)})
-    else:
-        out.print(f"project {id_} of organisation {of} is made", highlight=False)
+    from gateway.command.work import projects as work
+
+    work.create(id_, options, as_json=as_json)
 
 
 @projects.command(
@@ -82,10 +59,6 @@ def create(id_: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401, FB
 @_audio_option
 @as_json_option
 def change(id_: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401, FBT001  # click's
-    wanted = understood(said(**options), change_decoder, ALLOWED)
-    carry_out(ChangeProject(id_, **msgspec.structs.asdict(wanted)))
-    if as_json:
-        rows = read(register.projects)
-        print_json({"data": next(told(row) for row in rows if row["id"] == id_)})
-    else:
-        out.print(f"project {id_} is changed", highlight=False)
+    from gateway.command.work import projects as work
+
+    work.change(id_, options, as_json=as_json)

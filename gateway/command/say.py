@@ -1,16 +1,15 @@
 """`gateway say`: a client of the running gateway, like any other."""
 
 from pathlib import Path
-from typing import get_args
 
 import click
 
+from gateway.audio.formats import Format
 from gateway.command.client import Place, client_options
 from gateway.command.download import receive
 from gateway.command.printing import EXAMPLE, as_json_option, out, print_json
-from gateway.endpoints.shapes import FormatName
 
-FORMATS = get_args(FormatName)
+FORMATS = tuple(each.value for each in Format)
 TOLD = ("provider", "model", "voice", "generation-id")
 
 

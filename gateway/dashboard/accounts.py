@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from gateway.dashboard import words
 from gateway.endpoints.key_told import left
 from gateway.metering.register import Account, KeyAccount, KeyName
 from gateway.metering.scopes import GLOBAL, period_end
@@ -25,6 +26,10 @@ class Measure:
     @property
     def is_money(self) -> bool:
         return self.name == "money"
+
+    def written(self, amount: int) -> str:
+        """A limit, or what is used or left of it, in words."""
+        return words.money(amount) if self.is_money else f"{words.count(amount)} {self.name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.access.keys import Caller
-from gateway.dashboard import words
-from gateway.dashboard.accounts import key_hashes
-from gateway.endpoints.key_told import left
+from gateway.dashboard.accounts import key_hashes, measures
 from gateway.metering import register
 from gateway.metering.register import Account, KeyName
 from gateway.metering.scopes import GLOBAL, period_end, project_scope, scope_of
@@ -76,22 +74,17 @@ def _owner(account: Account, names: Mapping[str, KeyName], caller: Caller) -> st
 
 def _limits(account: Account, owner: str) -> list[Limit]:
     """Of money, characters and requests, those that there are."""
-    budget, balance = account.budget, account.balance
-    counted = [
-        (budget.limit_nano, balance.used_nano, words.money, ""),
-        (budget.limit_characters, balance.used_characters, words.count, " characters"),
-        (budget.limit_requests, balance.requests, words.count, " requests"),
-    ]
-    resets = period_end(budget.period, balance.start_ms)
+    budget = account.budget
+    resets = period_end(budget.period, account.balance.start_ms)
     return [
         Limit(
             owner,
             "in all" if budget.period == "total" else f"per {budget.period}",
-            write(most) + noun,
-            write(left(most, used)) + noun,
-            min(1.0, used / most) if most else 1.0,
+            each.written(each.limit),
+            each.written(each.left),
+            1 - each.left / each.limit if each.limit else 1.0,
             resets,
         )
-        for most, used, write, noun in counted
-        if most is not None
+        for each in measures(account)
+        if each.name != "requests at once" and each.limit is not None and each.left is not None
     ]

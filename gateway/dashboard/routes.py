@@ -3,9 +3,10 @@
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from litestar import Request, Response, Router
+from litestar import Response, Router
 from litestar.exceptions import HTTPException
 from litestar.response import Redirect
+from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.dashboard import files
 from gateway.dashboard.pages import (
@@ -24,11 +25,12 @@ from gateway.dashboard.pages import (
     usage,
 )
 from gateway.dashboard.rendering import HEADERS, html
-from gateway.dashboard.visitor import SignedOut
-from gateway.errors import GatewayError, NotFound
+from gateway.dashboard.visitor import Plain, SignedOut, seen
+from gateway.endpoints import answers
+from gateway.errors import GatewayError, MeteringUnavailable, NotFound
 
 
-def _lead_to_sign_in(request: Request[Any, Any, Any], _: SignedOut) -> Response[Any]:
+def _lead_to_sign_in(request: Plain, _: SignedOut) -> Response[Any]:
     """A page leads to the sign-in and back; a part of one has the whole page go there."""
     is_part = bool(request.headers.get("hx-request"))
     # A part is no place to come back to; the page that it belongs to says where it is.
@@ -42,16 +44,37 @@ def _lead_to_sign_in(request: Request[Any, Any, Any], _: SignedOut) -> Response[
     return Redirect(place, status_code=303, headers=HEADERS)
 
 
-def _tell(_: Request[Any, Any, Any], error: GatewayError) -> Response[str]:
-    told = {"status": error.status, "wrong": error.message, "visitor": None, "page": ""}
-    return html("error.html", told, error.status)
+def _tell(request: Plain, error: GatewayError) -> Response[str]:
+    return _page(request, error.status, error.message)
 
 
-def _tell_http(_: Request[Any, Any, Any], error: HTTPException) -> Response[str]:
+def _tell_http(request: Plain, error: HTTPException) -> Response[str]:
     is_absent = error.status_code == NotFound.status
-    wrong = "There is no such page." if is_absent else error.detail
-    told = {"status": error.status_code, "wrong": wrong, "visitor": None, "page": ""}
-    return html("error.html", told, error.status_code)
+    return _page(
+        request, error.status_code, "There is no such page." if is_absent else error.detail
+    )
+
+
+def tell_http(request: Plain, error: HTTPException) -> Response[Any]:
+    """Where no route was found, its address alone tells whether a page was meant."""
+    is_page = request.url.path.startswith("/dashboard/")
+    return _tell_http(request, error) if is_page else answers.tell_http(request, error)
+
+
+def _tell_database(request: Plain, _: Exception) -> Response[str]:
+    return _page(request, MeteringUnavailable.status, "The database does not answer.")
+
+
+def _tell_fault(request: Plain, error: Exception) -> Response[str]:
+    answers.log_fault(request, error)
+    return _page(request, GatewayError.status, "The gateway itself failed; its log says why.")
+
+
+def _page(request: Plain, status: int, wrong: str) -> Response[str]:
+    """What is wrong, under the pages' names for who is signed in; a part has no place for them."""
+    visitor = None if request.headers.get("hx-request") else seen(request)
+    told = {"status": status, "wrong": wrong, "visitor": visitor, "page": ""}
+    return html("error.html", told, status)
 
 
 dashboard = Router(
@@ -87,5 +110,7 @@ dashboard = Router(
         SignedOut: _lead_to_sign_in,
         GatewayError: _tell,
         HTTPException: _tell_http,
+        SQLAlchemyError: _tell_database,
+        Exception: _tell_fault,
     },
 )

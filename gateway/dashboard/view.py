@@ -28,6 +28,7 @@ GROUPS: Mapping[Group, str] = {
     "model": "Model",
     "provider": "Provider",
     "app": "App",
+    "task": "Task",
 }
 _FIELDS = ("range", "from", "to", "bucket", "measure", "by", "sort")
 _TIMES = {"range", "from", "to", "bucket"}

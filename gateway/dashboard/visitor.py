@@ -12,6 +12,7 @@ from gateway.errors import Forbidden, GatewayError, Unauthenticated
 
 Plain = Request[Any, Any, Any]
 _SAFE = {"same-origin", "none", ""}
+_SEEN = "visitor"
 
 
 class SignedOut(GatewayError):
@@ -51,11 +52,19 @@ async def visitor_of(request: Plain, *, manages: bool = False) -> Visitor:
         caller = await gateway.callers.known(session.stored)
     except Unauthenticated as error:
         raise SignedOut(error.message) from None
+    visitor = Visitor(gateway, caller, sessions.form_token(session))
+    request.scope["state"][_SEEN] = visitor
     if manages and MANAGE not in caller.scopes:
         raise Forbidden("this page wants a management key")
     if request.method not in {"GET", "HEAD"}:
         await check_form(request, sessions, session)
-    return Visitor(gateway, caller, sessions.form_token(session))
+    return visitor
+
+
+def seen(request: Plain) -> Visitor | None:
+    """The visitor, where `visitor_of` has found one before something went wrong."""
+    found: Visitor | None = request.scope["state"].get(_SEEN)
+    return found
 
 
 async def check_form(request: Plain, sessions: Sessions, session: Session) -> None:

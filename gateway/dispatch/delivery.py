@@ -15,7 +15,7 @@ from gateway.dispatch.course import Try
 from gateway.dispatch.job import Job, Tools
 from gateway.dispatch.outlet import Head, Outlet, expire
 from gateway.kept.clips import Draft
-from gateway.kept.folder import Label
+from gateway.kept.folder import Label, Why
 
 
 class Outrun(Exception):
@@ -138,8 +138,10 @@ class Delivery:
     def _draft(self, head: Head) -> Draft | None:
         """The kept clip, for as long as its Idempotency-Key or its project wants it."""
         job, kept = self._job, self._tools.kept
-        lifetime_ms = max(job.keep_audio_ms, kept.lifetime_ms if job.claim is not None else 0)
+        replay_ms = kept.lifetime_ms if job.claim is not None else 0
+        lifetime_ms = max(job.keep_audio_ms, replay_ms)
         if not lifetime_ms:
             return None
-        label = Label(head.provider, head.model, head.voice, head.attempts, head.sound)
+        why = Why(round(time.time() * 1000), job.project, job.keep_audio_ms, replay_ms)
+        label = Label(head.provider, head.model, head.voice, head.attempts, head.sound, why)
         return kept.draft(job.opening.id, label, lifetime_ms)

@@ -46,6 +46,8 @@ class Job:
     """How long its text is kept; 0: not."""
     keep_audio_ms: int = 0
     """How long its audio is kept once it is whole; 0: not, but for its Idempotency-Key."""
+    project: str | None = None
+    """On whose word that is, which may shorten it."""
     hedge: bool | None = None
     """Whether another offer may be asked, too, when the first is late; None: as the offer says."""
 

@@ -1,10 +1,13 @@
 """Operations that tell what was used, and that change who may use what."""
 
+from typing import get_args
+
 from gateway.docs.operation import HASH, Operation, Parameter
 from gateway.endpoints.budgets import BudgetBody
 from gateway.endpoints.key_body import KeyChange, NewKey, Rotation
 from gateway.endpoints.projects import NewOrganisation, NewProject, ProjectChange
 from gateway.metering.scopes import PERIODS
+from gateway.metering.usage import Bucket, Group
 
 _HASH = Parameter("hash", "The key's hash, which is also its id.", HASH, is_required=True)
 _SCOPE = "organisation:<id>, project:<id>, key:<hash>, provider:<name> or global."
@@ -20,10 +23,8 @@ USING = (
         parameters=(
             Parameter("from", "ISO date or time, UTC; left out: thirty days ago."),
             Parameter("to", "ISO date or time, UTC; left out: now."),
-            Parameter("bucket", "", "hour", choices=("hour", "day", "month")),
-            Parameter(
-                "group_by", "", "model", choices=("key", "model", "provider", "app", "project")
-            ),
+            Parameter("bucket", "", "hour", choices=get_args(Bucket)),
+            Parameter("group_by", "", "model", choices=get_args(Group)),
             Parameter("format", "", choices=("json", "csv")),
         ),
         errors=(400,),

@@ -2,7 +2,6 @@
 
 import logging
 import re
-import secrets
 from typing import Any
 
 from litestar import Request, Response
@@ -20,6 +19,7 @@ from gateway.errors import (
     NotFound,
     PayloadTooLarge,
 )
+from gateway.identity import Identity, new_identity
 from gateway.logs import About
 from gateway.metrics.instruments import OTHER
 
@@ -32,13 +32,22 @@ _BY_STATUS: dict[int, type[GatewayError]] = {
 }
 
 
+def identity(request: Request[Any, Any, Any]) -> Identity:
+    """The request's identity, made when it is first asked for; the same all along."""
+    state = request.scope["state"]
+    if "identity" not in state:
+        state["identity"] = new_identity()
+    known: Identity = state["identity"]
+    return known
+
+
 def request_id(request: Request[Any, Any, Any]) -> str:
     """The request's id: the client's own when it is plain, else a new one; the same all along."""
     state = request.scope["state"]
     if "request_id" not in state:
         given = request.headers.get("x-request-id", "")
         plain = re.fullmatch(r"[A-Za-z0-9._-]{1,64}", given)
-        state["request_id"] = given if plain else f"req-{secrets.token_hex(12)}"
+        state["request_id"] = given if plain else identity(request).request_id
     known: str = state["request_id"]
     return known
 
@@ -67,7 +76,7 @@ def _count(request: Request[Any, Any, Any], error: GatewayError) -> None:
         logs.access.info("speech", extra={"told": told, "about": ids})
 
 
-def _tell_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+def tell_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """Litestar's own refusals: unknown paths, wrong methods, bad queries."""
     refusal = _BY_STATUS.get(error.status_code, InvalidRequest)
     extra = error.extra if isinstance(error.extra, list) else []
@@ -84,15 +93,19 @@ def _tell_database(request: Request[Any, Any, Any], _: Exception) -> Response[by
     return tell(request, MeteringUnavailable("the database does not answer", retry_after=2))
 
 
-def _tell_fault(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def log_fault(request: Request[Any, Any, Any], error: Exception) -> None:
     ids = {"about": About(request_id(request))}
     log.error("a request failed in the gateway itself", exc_info=error, extra=ids)
+
+
+def _tell_fault(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    log_fault(request, error)
     return tell(request, GatewayError("the gateway itself failed"))
 
 
 exception_handlers: ExceptionHandlersMap = {
     GatewayError: tell,
-    HTTPException: _tell_http,
+    HTTPException: tell_http,
     SQLAlchemyError: _tell_database,
     Exception: _tell_fault,
 }

@@ -101,7 +101,10 @@ async def create_project(request: Plain) -> dict[str, Any]:
 
 @patch(both("/projects/{project_id:str}"))
 async def change_project(request: Plain, project_id: str) -> dict[str, Any]:
-    """Rename it, or say how long its requests' text and audio are kept."""
+    """Rename it, or say how long its requests' text and audio are kept.
+
+    A shorter time is also that of what is kept already, some minutes later; a longer one is not.
+    """
     gateway, caller = await managing(request)
     wanted = decode(await request.body(), change_decoder, ALLOWED)
     changed = ChangeProject(project_id, **msgspec.structs.asdict(wanted), actor=caller.key_hash)

@@ -10,7 +10,7 @@ from litestar import Request
 
 from gateway.access.pepper import keyed_digest
 from gateway.dispatch.outlet import Head
-from gateway.endpoints.answers import request_id
+from gateway.endpoints.answers import identity, request_id
 from gateway.endpoints.decoding import wrong
 from gateway.endpoints.reply import SpeechReply, watch
 from gateway.endpoints.state import Gateway
@@ -54,7 +54,7 @@ async def replay(
 ) -> SpeechReply:
     """The kept answer once more; Gone where there is none."""
     began = time.monotonic()
-    trace = gateway.tracing.begin("POST /audio/speech", request.headers)
+    trace = gateway.tracing.begin("POST /audio/speech", request.headers, identity(request).trace_id)
     headers = [
         ("X-Generation-Id", generation_id),
         ("X-Request-Id", request_id(request)),

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,7 +15,7 @@ from gateway.access.pepper import keyed_digest
 from gateway.audio.formats import Format, Sound
 from gateway.dispatch.job import Job
 from gateway.endpoints import body
-from gateway.endpoints.answers import request_id
+from gateway.endpoints.answers import identity, request_id
 from gateway.endpoints.body import PCM_RATE, read_body
 from gateway.endpoints.paths import OPENAI, OPENROUTER, both
 from gateway.endpoints.repeating import claim_of, replay
@@ -106,12 +105,12 @@ def _planned(  # noqa: PLR0913, PLR0917  # all that a job is made of
     began: float,
 ) -> tuple[Job, GatewayError | None]:
     """The job, and why it cannot be done when its plan has no choice."""
-    trace = gateway.tracing.begin("POST /audio/speech", request.headers)
+    trace = gateway.tracing.begin("POST /audio/speech", request.headers, identity(request).trace_id)
     planned, error = _plan(gateway, caller, wanted)
     plan, task, deadlines = planned.plan, planned.task, gateway.deadlines
     opening = _opening(caller, wanted, plan, trace, request)
     job = Job(
-        opening=replace(opening, task=task.name if task and error is None else None),
+        opening=replace(opening, task=task.name if task else None),
         plan=plan,
         speech=replace(planned.speech, caller=_opaque(gateway, caller)),
         target=Sound(Format(planned.speech.format), planned.speech.sample_rate or PCM_RATE),
@@ -126,6 +125,7 @@ def _planned(  # noqa: PLR0913, PLR0917  # all that a job is made of
         claim=claim,
         keep_text_ms=caller.keep_text_hours * HOUR_MS,
         keep_audio_ms=caller.keep_audio_hours * HOUR_MS,
+        project=caller.project,
         hedge=planned.preferences.hedge,
     )
     return _with_downgrade(job, planned.cheaper), error
@@ -174,14 +174,13 @@ def _opening(
     trace: Trace,
     request: Request[Any, Any, Any],
 ) -> Opening:
-    now = time.time()
-    headers = request.headers
+    own, headers = identity(request), request.headers
     return Opening(
-        id=f"gen-tts-{int(now * 1000)}-{secrets.token_hex(10)}",
+        id=own.generation_id,
         request_id=request_id(request),
         trace_id=trace.id,
         key_hash=caller.key_hash,
-        created_ms=int(now * 1000),
+        created_ms=own.at_ms,
         requested_model=wanted.names[0],
         format=wanted.speech.format,
         streamed=wanted.sse,

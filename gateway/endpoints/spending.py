@@ -52,6 +52,8 @@ async def activity(
     own = _own(caller)
     if own is not None and api_key_hash not in {None, own}:
         raise Forbidden("api_key_hash: this API key may see its own activity only")
+    if api_key_hash is not None and not api_key_hash.isprintable():
+        raise InvalidRequest("api_key_hash: give a key's hash", param="api_key_hash")
     start_ms, end_ms = days(date, int(time.time() * 1000))
     async with gateway.reading.connect() as connection:
         found = await activity_of(connection, start_ms, end_ms, own or api_key_hash)

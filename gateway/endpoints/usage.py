@@ -1,4 +1,4 @@
-"""`GET /usage`: what was used, by hour, day or month, by key, model, provider, app or project."""
+"""`GET /usage`: what was used by hour, day or month, and by key, model, task and the like."""
 
 import csv
 import io

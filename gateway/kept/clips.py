@@ -8,6 +8,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -54,6 +55,14 @@ class Clips:
         except OSError as error:
             self.tell(error)
             return None
+
+    async def shorten(self, project_ms: Mapping[str, int]) -> None:
+        """Keep clips no longer than their projects want now; how long that is, by project."""
+        try:
+            await asyncio.to_thread(self.folder.shorten, project_ms)
+            await asyncio.to_thread(self.folder.sweep)
+        except OSError as error:
+            self.tell(error)
 
     def tell(self, error: OSError) -> None:
         """Once is enough: a full disk fails with every clip."""

@@ -11,7 +11,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,25 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Why:
+    """Why a clip is kept, and so for how long."""
+
+    began_ms: int
+    """Epoch ms of its first audio."""
+    project: str | None
+    project_ms: int
+    """How long its project wanted it kept, once it was whole."""
+    replay_ms: int
+    """How long its Idempotency-Key does; 0: it has none."""
+
+    def ends_ms(self, project_ms: int) -> int | None:
+        """Epoch ms at which it ends where its project wants this now; None: no earlier."""
+        lifetime_ms = max(min(project_ms, self.project_ms), self.replay_ms)
+        is_as_it_was = lifetime_ms == max(self.project_ms, self.replay_ms)
+        return None if is_as_it_was else self.began_ms + lifetime_ms
+
+
+@dataclass(frozen=True, slots=True)
 class Label:
     """What is kept with a clip: who spoke, and how its bytes are to be read."""
 
@@ -42,6 +61,8 @@ class Label:
     voice: str
     attempts: int
     sound: Sound
+    why: Why | None = None
+    """None: a clip of an earlier version, which did not say."""
 
 
 _read_label = msgspec.json.Decoder(Label).decode
@@ -147,6 +168,14 @@ class Folder:
             return False
         return True
 
+    def shorten(self, project_ms: Mapping[str, int]) -> None:
+        """Have clips end earlier whose projects keep audio for less time than they did."""
+        with suppress(FileNotFoundError), os.scandir(self._path) as found:
+            for each in found:
+                clip = self.read(each.name)
+                if clip is not None:
+                    _shorten(clip, project_ms)
+
     def sweep(self) -> None:
         """Remove whose time is over, whose is next where it is too much, and nobody's drafts."""
         with self._lock:
@@ -185,3 +214,13 @@ class Folder:
         if not _ID.fullmatch(name.removesuffix(DRAFT)):
             raise ValueError("a kept clip has a generation's id for its name")
         return self._path / name
+
+
+def _shorten(clip: Clip, project_ms: Mapping[str, int]) -> None:
+    with clip.file:
+        why = clip.label.why
+        if why is None or why.project is None or why.project not in project_ms:
+            return
+        ends_ms = why.ends_ms(project_ms[why.project])
+        if ends_ms is not None and ends_ms / 1000 < clip.ends:
+            os.utime(clip.file.fileno(), (ends_ms / 1000, ends_ms / 1000))

@@ -208,6 +208,9 @@ class Books:
         if kept is not None:
             self.texts.append((generation_id, kept.text, self.now_ms + kept.lifetime_ms))
 
+    def shorten_texts(self, ends: Iterable[tuple[str, int]]) -> None:
+        self.statements.shorten_text.run(self.cursor, [(ends_ms, id_) for id_, ends_ms in ends])
+
     def expire_texts(self) -> bool:
         """Whether there was any."""
         to = self.statements

@@ -33,8 +33,10 @@ async def find_earlier(
     of one that still runs, nothing is known but that it is there.
     """
     until = time.monotonic() + SETTLING_SECONDS
+    # PostgreSQL does not let one ask for a NUL.
+    asked = [each for each in ids if each.isprintable()]
     while True:
-        found = await _found(reading, key_hash, ids)
+        found = await _found(reading, key_hash, asked)
         is_open = any(each.status == "held" for each in found.values())
         if not is_open or time.monotonic() >= until:
             return found

@@ -85,7 +85,8 @@ def record(books: Books, operation: Record) -> GatewayError | bool:
     row = (*_opening(opening), key.project, books.now_ms, *_closing(closing), 0, 0, None)
     books.recorded.append(row)
     books.keep_text(opening.id, operation.text)
-    names = (opening.key_hash, closing.model or "", closing.provider or "", opening.app or "")
+    spoken_by = (closing.model or "", closing.provider or "")
+    names = (opening.key_hash, *spoken_by, opening.app or "", opening.task or "")
     spent = (closing.charged_characters, closing.cost_nano, 0, closing.audio_ms)
     use = (1, *spent, int(closing.error_type is not None), 0, 0)
     books.rollups.add(books.now_ms, names, use)
@@ -239,4 +240,5 @@ def _counted(held: Generation) -> tuple[Names, Use] | None:
         held.fallbacks,
         int(held.cache_hit),
     )
-    return (held.key_hash, held.model or "", held.provider or "", held.app or ""), use
+    spoken_by = (held.model or "", held.provider or "")
+    return (held.key_hash, *spoken_by, held.app or "", held.task or ""), use

@@ -24,6 +24,7 @@ from gateway.metering.operations import (
     Record,
     Resolve,
     SeePrices,
+    ShortenTexts,
 )
 
 Answer = GatewayError | bool
@@ -63,5 +64,8 @@ def _carry_out(books: Books, operation: Operation) -> Answer:  # noqa: C901, PLR
             return True
         case ExpireTexts():
             return books.expire_texts()
+        case ShortenTexts():
+            books.shorten_texts(operation.ends)
+            return True
         case _:
             return administer(books, operation)

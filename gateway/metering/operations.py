@@ -319,7 +319,8 @@ class CreateProject:
 class ChangeProject:
     """A project's new values; None: as it is.
 
-    What is kept already stays until the time that it was kept for, or until it is forgotten.
+    What is kept already goes earlier where the new time is shorter, at the next sweep; a longer one
+    is for requests to come.
     """
 
     id: str
@@ -340,6 +341,14 @@ class Forget:
 @dataclass(frozen=True, slots=True)
 class ExpireTexts:
     """Delete kept texts whose time is over, some hundreds at most; False: there was none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShortenTexts:
+    """Keep texts for less time than they were to be kept."""
+
+    ends: tuple[tuple[str, int], ...]
+    """Generation ids, each with the epoch ms until which its text is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,4 +381,4 @@ Administration = (
     | ChangeProject
     | Forget
 )
-Operation = Request | Recovery | Administration | SeePrices | ExpireTexts
+Operation = Request | Recovery | Administration | SeePrices | ExpireTexts | ShortenTexts

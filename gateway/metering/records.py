@@ -1,4 +1,7 @@
-"""Records: one generation with its attempts and the prices that they were made at."""
+"""Records: one generation with its attempts and the prices that they were made at.
+
+An id with a NUL is nobody's, and PostgreSQL does not even let one ask: it is not asked.
+"""
 
 from collections.abc import Sequence
 
@@ -12,6 +15,8 @@ async def generation_record(
     connection: AsyncConnection, generation_id: str
 ) -> tuple[RowMapping, Sequence[RowMapping]] | None:
     """One generation and its attempts in order, each with `terms` from the price book."""
+    if not generation_id.isprintable():
+        return None
     wanted = select(generation).where(generation.c.id == generation_id)
     row = (await connection.execute(wanted)).mappings().one_or_none()
     if row is None:
@@ -31,6 +36,8 @@ async def generation_record(
 
 async def owner_of(connection: AsyncConnection, generation_id: str) -> tuple[str, str] | None:
     """The key and the project of a generation."""
+    if not generation_id.isprintable():
+        return None
     wanted = select(generation.c.key_hash, generation.c.project)
     row = (await connection.execute(wanted.where(generation.c.id == generation_id))).one_or_none()
     return None if row is None else (row.key_hash, row.project)
@@ -45,6 +52,8 @@ async def generation_ids(
     project: str | None = None,
 ) -> list[str]:
     """Ids of a key, a project or all, newest first, from behind `after`. Ids sort by time."""
+    if after is not None and not after.isprintable():
+        return []
     wanted = select(generation.c.id).order_by(generation.c.id.desc()).limit(limit)
     if key_hash is not None:
         wanted = wanted.where(generation.c.key_hash == key_hash)

@@ -10,8 +10,8 @@ from gateway.metering.scopes import DAY_MS, HOUR_MS
 from gateway.tables import rollup
 
 WIDTHS = (("hour", HOUR_MS), ("day", DAY_MS))
-Names = tuple[str, str, str, str]
-"""Key, model, provider and app; empty where there is none."""
+Names = tuple[str, str, str, str, str]
+"""Key, model, provider, app and task; empty where there is none."""
 
 
 class Rollups:
@@ -52,6 +52,7 @@ def rebuild(connection: Connection) -> Rebuilt:
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(text("SET LOCAL enable_seqscan = on"))
         connection.execute(text("LOCK TABLE rollup IN EXCLUSIVE MODE"))
     connection.execute(text("CREATE TEMPORARY TABLE fresh AS SELECT * FROM rollup WHERE 1 = 0"))
     connection.execute(text(_HOURS))
@@ -70,19 +71,19 @@ _KEYS = ", ".join(rollup.primary_key.columns.keys())
 _HOURS = f"""
 INSERT INTO fresh ({_ALL})
 SELECT 'hour', at_ms - at_ms % {HOUR_MS}, key_hash,
-  coalesce(model, ''), coalesce(provider, ''), coalesce(app, ''),
+  coalesce(model, ''), coalesce(provider, ''), coalesce(app, ''), coalesce(task, ''),
   count(*), sum(charged_characters), sum(cost_nano), sum(liability_nano), sum(audio_ms),
   sum(CASE WHEN error_type IS NULL THEN 0 ELSE 1 END), sum(fallbacks),
   sum(CASE WHEN cache_hit THEN 1 ELSE 0 END)
 FROM generation WHERE status <> 'held'
-GROUP BY 1, 2, 3, 4, 5, 6"""  # noqa: S608  # our own names and numbers
+GROUP BY 1, 2, 3, 4, 5, 6, 7"""  # noqa: S608  # our own names and numbers
 _DAYS = f"""
 INSERT INTO fresh ({_ALL})
-SELECT 'day', start_ms - start_ms % {DAY_MS}, key_hash, model, provider, app,
+SELECT 'day', start_ms - start_ms % {DAY_MS}, key_hash, model, provider, app, task,
   sum(requests), sum(characters), sum(cost_nano), sum(liability_nano), sum(audio_ms),
   sum(errors), sum(fallbacks), sum(cache_hits)
 FROM fresh
-GROUP BY 1, 2, 3, 4, 5, 6"""  # noqa: S608  # our own names and numbers
+GROUP BY 1, 2, 3, 4, 5, 6, 7"""  # noqa: S608  # our own names and numbers
 # SQLite takes no parentheses around the sides of EXCEPT, so each is a query of its own.
 _DIFFERED = f"""
 SELECT count(*) FROM (

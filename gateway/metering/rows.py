@@ -34,6 +34,7 @@ class Generation:
     at_ms: int
     characters: int
     app: str | None
+    task: str | None
     hold_nano: int
     hold_characters: int
     cost_nano: int

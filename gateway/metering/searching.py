@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from sqlalchemy import ColumnElement, RowMapping, Select, and_, or_, select, text, union
+from sqlalchemy import Column, ColumnElement, RowMapping, Select, and_, or_, select, text, union
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.identity import generation_of
 from gateway.tables import api_key, generation
+from gateway.tables.generations import BROUGHT_REQUEST, BROUGHT_TRACE
 
 Status = Literal["held", "settled", "voided", "unknown"]
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -49,9 +51,14 @@ _COLUMNS = [
         "flags",
     )
 ]
-_NAMED = (_g.id, _g.request_id, _g.trace_id, _g.session_id, _g.user)
-"""What free text is compared with."""
 # Literal, as the partial indexes have them.
+_NAMED: tuple[tuple[Column[str], Any], ...] = (
+    (_g.request_id, text(BROUGHT_REQUEST)),
+    (_g.trace_id, text(BROUGHT_TRACE)),
+    (_g.session_id, _g.session_id.is_not(None)),
+    (_g.user, _g.user.is_not(None)),
+)
+"""What free text is compared with, beside the identity, and which rows the index of it has."""
 _FAILED = text("error_type IS NOT NULL")
 _FALLEN_BACK = text("fallbacks > 0")
 _OPEN = text("status IN ('held', 'unknown')")
@@ -148,11 +155,11 @@ async def _look(
 async def _search_named(
     connection: AsyncConnection, wanted: Wanted, after: str | None, limit: int
 ) -> Page:
-    """By an id of any kind: each has an index of its own."""
-    ways = [
-        select(_window([column == wanted.named], wanted, after, LARGEST_WINDOW).subquery())
-        for column in _NAMED
-    ]
+    """By an id of any kind: the identity in one of its writings, or by an index of its own."""
+    named = wanted.named or ""
+    leads = [[_g.id == (generation_of(named) or named)]]
+    leads += [[column == named, has_it] for column, has_it in _NAMED]
+    ways = [select(_window(lead, wanted, after, LARGEST_WINDOW).subquery()) for lead in leads]
     found = union(*ways).subquery()
     rows = await connection.execute(
         select(found)

@@ -54,8 +54,8 @@ class Write:
         self, sql: str, names: Sequence[str], positions: Sequence[str] | None, keys: int = 0
     ) -> None:
         """keys: how many of the last values say which row is changed."""
-        self._sql = sql
-        self._names = names
+        self.sql = sql
+        self.names = names
         self._arranged: Callable[[Row], Any] | None = None
         self._as_json = positions is None
         self._keys = keys
@@ -68,32 +68,32 @@ class Write:
         if self._as_json:
             if self._keys:  # of two changes of one row PostgreSQL would make either
                 rows = list({tuple(row[-self._keys :]): row for row in rows}.values())
-            told = [dict(zip(self._names, row, strict=True)) for row in rows]
-            cursor.execute(self._sql, {"rows": _encode(told).decode()})
+            told = [dict(zip(self.names, row, strict=True)) for row in rows]
+            cursor.execute(self.sql, {"rows": _encode(told).decode()})
             return
         if self._arranged is not None:
             rows = [self._arranged(row) for row in rows]
         if len(rows) == 1:
-            cursor.execute(self._sql, rows[0])
+            cursor.execute(self.sql, rows[0])
         else:
-            cursor.executemany(self._sql, rows)
+            cursor.executemany(self.sql, rows)
 
 
 class Read:
     """One statement whose parameters are told by position."""
 
     def __init__(self, sql: str, names: Sequence[str], *, by_name: bool) -> None:
-        self._sql = sql
-        self._names = names
+        self.sql = sql
+        self.names = names
         self._by_name = by_name
 
     def send(self, cursor: Cursor, *values: object) -> None:
         """Run it; a parameter of `among` is a set of strings."""
         if self._by_name:
             told = [sorted(each) if isinstance(each, set) else each for each in values]
-            cursor.execute(self._sql, dict(zip(self._names, told, strict=True)))
+            cursor.execute(self.sql, dict(zip(self.names, told, strict=True)))
         else:
-            cursor.execute(self._sql, [_lite(value) for value in values])
+            cursor.execute(self.sql, [_lite(value) for value in values])
 
     def all(self, cursor: Cursor, *values: object) -> Sequence[Row]:
         """Run it, and give every row."""
@@ -140,7 +140,7 @@ class Compiler:
         if self.sqlite:
             bound = [table.c[name] == bindparam(name) for name in where]
             return self._write(delete(table).where(*bound), where)
-        rows = self._rows(table, where)
+        rows = self._few(table, where)
         return self._write(
             delete(table).where(*(table.c[name] == rows.c[name] for name in where)), where
         )
@@ -155,7 +155,7 @@ class Compiler:
             for name in where:
                 changed = changed.where(table.c[name] == bindparam(f"new_{name}"))
             return self._write(changed, [f"new_{name}" for name in every])
-        rows = self._rows(table, every)
+        rows = self._few(table, every)
         changed = update(table).values({name: rows.c[name] for name in names})
         for name in where:
             changed = changed.where(table.c[name] == rows.c[name])
@@ -202,6 +202,16 @@ class Compiler:
         columns: list[Column[Any]] = [Column(name, table.c[name].type) for name in names]
         document = func.json_to_recordset(cast(bindparam("rows", type_=Text), JSON))
         return document.table_valued(*columns, name="r").render_derived(with_types=True)
+
+    def _few(self, table: Table, names: Sequence[str]) -> FromClause:
+        """Rows that are looked up in the table, each by its key.
+
+        PostgreSQL takes a document for 100 rows and goes through a whole small table for them, by a
+        plan that it keeps when the table has grown. Under a limit that only running tells, it takes
+        it for ten.
+        """
+        told_late = select(literal_column("2147483647")).scalar_subquery()
+        return select(self._rows(table, names)).limit(told_late).subquery("few")
 
     def _write(self, statement: ClauseElement, names: Sequence[str], keys: int = 0) -> Write:
         compiled = statement.compile(

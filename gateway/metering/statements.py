@@ -263,6 +263,7 @@ class Statements:
             "id",
         )
         self.forget_text = sql.delete(request_text, ("generation_id",))
+        self.shorten_text = sql.update(request_text, ("generation_id",), ("expires_ms",))
         self.texts_over = sql.read(text(_OVER), "now")
 
 
@@ -274,6 +275,7 @@ GENERATION = (
     "at_ms",
     "characters",
     "app",
+    "task",
     "hold_nano",
     "hold_characters",
     "cost_nano",

@@ -29,12 +29,13 @@ MOST_ROWS = 50_000
 """A longer answer is refused: nobody reads it, and everybody waits for it."""
 MOST_HOURS = 3660 * 24
 Bucket = Literal["hour", "day", "month"]
-Group = Literal["key", "model", "provider", "app", "project"]
+Group = Literal["key", "model", "provider", "app", "task", "project"]
 _GROUPS: dict[Group, ColumnElement[Any]] = {
     "key": rollup.c.key_hash,
     "model": rollup.c.model,
     "provider": rollup.c.provider,
     "app": rollup.c.app,
+    "task": rollup.c.task,
     "project": api_key.c.project,
 }
 

@@ -82,6 +82,9 @@ class Writer:
         """Where each request that holds something, or may, is carried out."""
         self._pending: deque[tuple[float, asyncio.Future[Answer]]] = deque()
         self._impatient: asyncio.TimerHandle | None = None
+        self._coming: list[tuple[Lane, Waiting]] = []
+        """What this turn of the loop wants done; handed over together, so that one commit serves
+        all who were answered by one."""
         statements = Statements(engine.dialect, clock)
         threads = 1 if engine.dialect.name == "sqlite" else POSTGRES_THREADS
         self._lanes: list[Lane] = [queue.SimpleQueue() for _ in range(threads)]
@@ -107,7 +110,9 @@ class Writer:
         lane = self._lane(operation)
         # Alone there is nobody to wait for.
         lingers = bool(self._open) and isinstance(operation, Resolve)
-        lane.put((operation, future, lingers))
+        if not self._coming:
+            self._loop.call_soon(self._hand_over)
+        self._coming.append((lane, (operation, future, lingers)))
         answer = await future
         if isinstance(answer, GatewayError):
             if isinstance(operation, Hold) and not isinstance(answer, InDoubt):
@@ -142,6 +147,7 @@ class Writer:
 
     async def close(self) -> None:
         """Carry out what still waits, then end the threads."""
+        self._hand_over()
         for lane in self._lanes:
             lane.put(None)
         for thread in self._threads:
@@ -149,6 +155,11 @@ class Writer:
         if self._impatient is not None:
             self._impatient.cancel()
         self._engine.dispose()
+
+    def _hand_over(self) -> None:
+        for lane, waiting in self._coming:
+            lane.put(waiting)
+        self._coming.clear()
 
     def _give_up(self) -> None:
         """Answer whoever has waited too long; the database may or may not have done it."""

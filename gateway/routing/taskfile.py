@@ -19,6 +19,8 @@ from gateway.settings import SettingsError, Share
 from providers import Catalog, Sampling
 
 THOUSANDTHS = 1000
+LONGEST_NAME = 100
+"""What the ledger has room for."""
 Models = Annotated[list[str], Meta(min_length=1)]
 Voice = Annotated[str, Meta(min_length=1, max_length=200)]
 Usd = Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})?$")]
@@ -81,6 +83,9 @@ def read_tasks(file: Path, catalog: Catalog, aliases: Mapping[str, str]) -> Mapp
     tables = tables.get("task", {})
     if not isinstance(tables, dict):
         raise SettingsError(f"{file}: a task begins with [task.NAME]")
+    if bad := [name for name in tables if not 1 <= len(name) <= LONGEST_NAME]:
+        told = f"[task.{bad[0]}] a name has from 1 to {LONGEST_NAME} letters"
+        raise SettingsError(f"{file}: {told}")
     rows = {name: _row(f"{file}: [task.{name}]", table) for name, table in tables.items()}
     reading = _Reading(file, rows, catalog, aliases)
     return MappingProxyType({name: reading.task(name) for name in rows})

@@ -14,6 +14,7 @@ rollup = Table(
     Column("model", String(200), primary_key=True),
     Column("provider", String(64), primary_key=True),
     Column("app", String(200), primary_key=True),
+    Column("task", String(100), primary_key=True, server_default=""),
     Column("requests", BigInteger, nullable=False),
     Column("characters", BigInteger, nullable=False),
     Column("cost_nano", BigInteger, nullable=False),

@@ -21,7 +21,8 @@ from local_engine.benching.words import Begun, Failed, Told
 from local_engine.csm.loading.config import read_shape
 from local_engine.csm.loading.random import random_checkpoint
 from local_engine.csm.model.exact import exact_float32
-from local_engine.csm.runner import Plan, TorchRunner
+from local_engine.csm.plan import Plan
+from local_engine.csm.runner import TorchRunner
 from local_engine.csm.running import Codes, Prefill, Sampling
 
 _SIZES = (1, 4, 8, 32, 128, 512)

@@ -7,7 +7,7 @@ from local_engine.benching.machine import forget_memory, held_bytes
 from local_engine.benching.record import Hour, Run
 from local_engine.benching.stage import FORMS, Stage, forms_on, some_prompt
 from local_engine.benching.times import Budget
-from local_engine.csm.runner import Plan
+from local_engine.csm.plan import Plan
 from local_engine.csm.running import Prefill, Runner, Sampling, Snapshot
 
 _MOST_ROWS = 64

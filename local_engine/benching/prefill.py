@@ -12,12 +12,13 @@ from local_engine.benching.stage import (
     FORMS,
     PREFILL_POSITIONS,
     Stage,
+    captures_of,
     compute,
     forms_on,
     some_prompt,
 )
 from local_engine.benching.times import Budget, spread, synchronise
-from local_engine.csm.runner import Plan
+from local_engine.csm.plan import Plan
 from local_engine.csm.running import Prefill
 
 _TIMES = 5
@@ -47,14 +48,28 @@ def _alone(stage: Stage, form: str, positions: int) -> PrefillPoint:
     prefill = _waited(lambda: compute(runner, 0, prompt), stage.device)
     kept = runner.keep(0, positions)
     restore = _waited(lambda: runner.restore(1, kept), stage.device)
-    return PrefillPoint(form=form, positions=positions, at_once=1, prefill=prefill, restore=restore)
+    return PrefillPoint(
+        positions=positions,
+        at_once=1,
+        prefill=prefill,
+        restore=restore,
+        form=form,
+        captures=captures_of(runner),
+    )
 
 
 def _together(stage: Stage, form: str, positions: int, many: int) -> PrefillPoint:
     runner = FORMS[form](stage, Plan(many, positions))
     stretches = [Prefill(n, 0, some_prompt(stage.shape, positions, n)) for n in range(many)]
     prefill = _waited(lambda: runner.prefill(stretches), stage.device)
-    return PrefillPoint(form=form, positions=positions, at_once=many, prefill=prefill, restore=None)
+    return PrefillPoint(
+        positions=positions,
+        at_once=many,
+        prefill=prefill,
+        restore=None,
+        form=form,
+        captures=captures_of(runner),
+    )
 
 
 def _waited(call: Callable[[], None], device: torch.device) -> Spread:

@@ -62,6 +62,15 @@ class PartFigures(Struct, frozen=True):
     """By arithmetic; null where the device's peak is not known."""
 
 
+class CaptureFigures(Struct, frozen=True):
+    """CUDA graphs of one kind: steps, codec or prompts."""
+
+    graphs: int
+    seconds: float
+    bytes: int
+    """Of the device, kept for them."""
+
+
 class StepPoint(Struct, frozen=True):
     """Steps of a full batch, all of its rows near one context."""
 
@@ -79,18 +88,23 @@ class StepPoint(Struct, frozen=True):
     parts: list[PartFigures]
     memory_bytes: int
     """At most, as in ModelFigures."""
+    captures: dict[str, CaptureFigures] | None = None
+    """By kind; null where nothing is captured, as on a CPU."""
 
 
 class PrefillPoint(Struct, frozen=True):
     """Prompts computed, against the same positions copied from a snapshot."""
 
-    form: str
     positions: int
     at_once: int
     prefill: Spread
     """Of all prompts of the call."""
     restore: Spread | None
     """Of one prompt; null where several are computed at once."""
+    form: str = "eager"
+    """As in StepPoint."""
+    captures: dict[str, CaptureFigures] | None = None
+    """As in StepPoint."""
 
 
 class Parity(Struct, frozen=True, tag="parity"):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from local_engine.benching.options import REAL
-from local_engine.benching.record import Run
+from local_engine.benching.record import CaptureFigures, Run
 from local_engine.csm.kernels import triton_kernels
 from local_engine.csm.loading.assemble import join
 from local_engine.csm.loading.entries import Unread
@@ -22,7 +22,8 @@ from local_engine.csm.model.codec.moshi_codec import MoshiDecoder
 from local_engine.csm.model.kernels import TORCH
 from local_engine.csm.model.network import Network, build_network
 from local_engine.csm.model.weights import with_fp8_depth
-from local_engine.csm.runner import Plan, TorchRunner
+from local_engine.csm.plan import Plan
+from local_engine.csm.runner import TorchRunner
 from local_engine.csm.running import Prefill, Prompt, Runner, Sampling
 from local_engine.csm.shape import Shape
 
@@ -81,6 +82,14 @@ def captured_runner(stage: Stage, plan: Plan) -> Runner:
 
 FORMS: Mapping[str, NewRunner] = {"graphs": captured_runner, "eager": eager_runner}
 """How a step may be run; on CUDA every point is measured in all forms."""
+
+
+def captures_of(runner: Runner) -> dict[str, CaptureFigures] | None:
+    """Give what capturing has cost this runner; None where it captures nothing."""
+    captured = runner.captured.items()
+    return {
+        kind: CaptureFigures(cost.graphs, cost.seconds, cost.bytes) for kind, cost in captured
+    } or None
 
 
 def forms_on(device: torch.device) -> tuple[str, ...]:

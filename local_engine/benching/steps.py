@@ -18,7 +18,14 @@ from local_engine.benching.arithmetic import (
 )
 from local_engine.benching.machine import forget_memory, memory_bytes
 from local_engine.benching.record import PartFigures, Run, Spread, StepPoint
-from local_engine.benching.stage import FORMS, Stage, fill, forms_on, some_prompt
+from local_engine.benching.stage import (
+    FORMS,
+    Stage,
+    captures_of,
+    fill,
+    forms_on,
+    some_prompt,
+)
 from local_engine.benching.times import Budget, spread, timed
 from local_engine.csm.graphs import recorder_for
 from local_engine.csm.model.attention import Places
@@ -27,7 +34,7 @@ from local_engine.csm.model.depth import sample_frame
 from local_engine.csm.model.frame import new_buffers
 from local_engine.csm.model.sampler import FAST_RANKS
 from local_engine.csm.model.slots import empty_slots
-from local_engine.csm.runner import REACH, Plan
+from local_engine.csm.plan import REACH, Plan
 from local_engine.csm.running import Runner, Sampling
 
 _WARM = 3
@@ -60,7 +67,9 @@ def measure_steps(stage: Stage, run: Run, budget: Budget, share: float) -> list[
 def _point(stage: Stage, run: Run, place: tuple[str, int, int]) -> StepPoint:
     form, batch, context = place
     forget_memory(stage.device)
-    whole = _whole(stage, form, Plan(batch, context + run.frames + _WARM), run.frames)
+    runner = FORMS[form](stage, Plan(batch, context + run.frames + _WARM))
+    whole, captures = _whole(stage, runner, run.frames), captures_of(runner)
+    del runner
     forget = memory_bytes(stage.device)
     parts = _parts(stage, run, place)
     floors = [part.floor_ms for part in parts if part.part in _WHOLE]
@@ -76,13 +85,13 @@ def _point(stage: Stage, run: Run, place: tuple[str, int, int]) -> StepPoint:
         real_time_factor=whole.mean / frame_ms,
         parts=parts,
         memory_bytes=forget,
+        captures=captures,
     )
 
 
-def _whole(stage: Stage, form: str, plan: Plan, frames: int) -> Spread:
+def _whole(stage: Stage, runner: Runner, frames: int) -> Spread:
     """Time from one collected step to the next, so many in flight as the engine has."""
-    runner = FORMS[form](stage, plan)
-    fill(runner, some_prompt(stage.shape, plan.longest - frames - _WARM))
+    fill(runner, some_prompt(stage.shape, runner.longest - frames - _WARM))
     arrived = _arrivals(runner, frames + _WARM)
     gaps = [later - sooner for sooner, later in pairwise(arrived)]
     return spread([1000 * gap for gap in gaps[_WARM - 1 :]])

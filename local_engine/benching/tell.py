@@ -29,6 +29,7 @@ def tell(result: Result, console: Console) -> None:
     parts = [(point, part) for point in result.steps for part in point.parts]
     _table(console, "parts of a step, called alone", _PARTS, (_part(*each) for each in parts))
     _table(console, "prompts, ms", _PREFILL, map(_prefill, result.prefill))
+    _table(console, "CUDA graphs", _CAPTURES, _captures(result))
     if result.parity is not None:
         _line(console, "greedy codes, float32, against transformers", _parity(result))
     _table(console, "transformers beside it, codec not run", _BASE, map(_base, result.baseline))
@@ -112,8 +113,27 @@ _PREFILL = ("form", "positions", "prompts", "mean", "p50", "p99", "restored in")
 
 def _prefill(point: PrefillPoint) -> Row:
     restored = "" if point.restore is None else f"{point.restore.p50:.2f}"
-    about = (point.form, str(point.positions), str(point.at_once))
-    return (*about, *_three(point.prefill), restored)
+    return (
+        point.form,
+        str(point.positions),
+        str(point.at_once),
+        *_three(point.prefill),
+        restored,
+    )
+
+
+_CAPTURES = ("what", "part", "graphs", "seconds", "memory")
+
+
+def _captures(result: Result) -> Iterable[Row]:
+    points = [(f"steps, batch {p.batch} at {p.context}", p.captures) for p in result.steps]
+    points += [(f"{p.at_once} prompts of {p.positions}", p.captures) for p in result.prefill]
+    return (
+        (what, kind, str(cost.graphs), f"{cost.seconds:.2f}", _mib(cost.bytes))
+        for what, captures in points
+        for kind, cost in (captures or {}).items()
+        if cost.graphs
+    )
 
 
 _BASE = ("form", "batch", "positions", "mean", "p50", "p99", "audio s/s", "engine to this")

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,11 +22,12 @@ from local_engine.csm.model.kernels import TORCH, Kernels
 from local_engine.csm.model.network import build_network
 from local_engine.csm.model.slots import kept_bytes
 from local_engine.csm.model.weights import with_fp8_depth
+from local_engine.csm.plan import Plan
 from local_engine.csm.prompting.codes_cache import CodesCache, cache_folder
 from local_engine.csm.prompting.preparer import PromptPreparer, SpokenVoice
 from local_engine.csm.prompting.prompt import turn_prompt
 from local_engine.csm.prompting.voices import Voice, read_voices, voice_codes
-from local_engine.csm.runner import Plan, TorchRunner
+from local_engine.csm.runner import TorchRunner
 from local_engine.csm.running import Codes, Prompt
 from local_engine.csm.settings import EngineSettings
 from local_engine.csm.shape import Shape
@@ -46,10 +48,14 @@ def build(settings: EngineSettings, progress: Progress) -> Parts:
     exact_float32()
     model = _as_asked(load(settings, progress), settings)
     device = model.weights.audio_table.device
+    if device.type == "cuda":
+        # Triton launches on the device that is current, and a capture waits for it.
+        torch.cuda.set_device(device)
     longest = _longest(settings, model)
     slots = _slots(settings, model, longest)
     progress("codec", 0, 0)
     runner = _runner(settings, model, slots, longest)
+    runner.warm(settings.graph_seconds, partial(progress, "CUDA graphs"))
     voices = read_voices(model.folder, Path(settings.voices) if settings.voices else None)
     codec = model.shape.codec
     preparer = PromptPreparer(
@@ -161,7 +167,6 @@ def _kernels(settings: EngineSettings, device: torch.device) -> Kernels:
     if settings.kernels == "torch" or (settings.kernels == "auto" and device.type != "cuda"):
         return TORCH
     if device.type == "cuda" and has_triton():
-        torch.cuda.set_device(device)  # Triton launches on the device that is current
         return triton_kernels()
     if settings.kernels == "auto":
         log.warning("Triton is not installed: torch's kernels are used, which are slower")

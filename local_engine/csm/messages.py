@@ -168,6 +168,12 @@ class Gauges(msgspec.Struct, frozen=True):
     snapshot_bytes: int
     memory_bytes: int
     """Of the device, in use by this process."""
+    graphs: int = 0
+    """CUDA graphs captured since the start; 0 where there are none, as on a CPU."""
+    graph_seconds: float = 0.0
+    """Spent on capturing them: nobody speaks meanwhile."""
+    graph_bytes: int = 0
+    """Of the device, kept for them."""
 
 
 class Report(msgspec.Struct, frozen=True, tag=True):

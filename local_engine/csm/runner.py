@@ -1,30 +1,27 @@
 """The Runner: one model on one device, its slots, and a frame for many of them at a time."""
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from time import perf_counter
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from local_engine.csm.graphs import Graphs, Recorder, Spent, Work, recorder_for
-from local_engine.csm.model.backbone import prefill
+from local_engine.csm.frames import CODEC, STEPS, Frames, after_current, own_stream
+from local_engine.csm.graphs import Graphs, Recorder, recorder_for
 from local_engine.csm.model.coding import FrameDecoder, SegmentEncoder
-from local_engine.csm.model.delivery import Delivery
-from local_engine.csm.model.frame import (
-    Bounds,
-    Buffers,
-    commit_frame,
-    compute_frame,
-    new_buffers,
-)
 from local_engine.csm.model.network import Network
-from local_engine.csm.model.sampler import FAST_RANKS
+from local_engine.csm.model.sending import send
 from local_engine.csm.model.slots import Slots, empty_slots
+from local_engine.csm.plan import Plan, fitting_buckets
+from local_engine.csm.prompts import KIND as PROMPTS
+from local_engine.csm.prompts import Prompts
 from local_engine.csm.running import (
+    Captured,
     Codes,
     OutOfMemory,
     Prefill,
@@ -34,28 +31,7 @@ from local_engine.csm.running import (
     StepOutput,
 )
 
-BUCKETS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-"""Batch sizes that steps are padded to."""
-
-REACH = 64
-"""The torch reference reads whole blocks of so many positions."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How much a runner holds and how it batches."""
-
-    slots: int
-    longest: int
-    """Positions of a slot."""
-    buckets: tuple[int, ...] = BUCKETS
-    deterministic: bool = False
-    """One batch size and one reach for every step, and prompts one by one: what a row comes to
-    cannot depend, not even in its last bits, on who is beside it. A prompt's chunks still may."""
-    graphs: bool = False
-    """Capture CUDA graphs of steps; on a CPU there are none."""
-    codec_graphs: bool = True
-    """Of the codec, too; not of one that makes graphs of its own, as moshi's does."""
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +60,6 @@ class _Held:
     sampling: Sampling = field(default_factory=Sampling)
 
 
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    """What the codec hears and the host is sent of a step, while the next one is computed."""
-
-    rows: Tensor
-    codes: Tensor
-    stopped: Tensor
-
-    def first(self, rows: int) -> "_Taken":
-        return _Taken(self.rows[:rows], self.codes[:rows], self.stopped[:rows])
-
-
 class TorchRunner:
     """See running.Runner. Where the decoder fails, the step has changed nothing either."""
 
@@ -105,41 +69,26 @@ class TorchRunner:
         decoder: FrameDecoder,
         encoder: SegmentEncoder,
         plan: Plan,
-        new_recorder: Callable[[torch.device], Recorder | None] = recorder_for,
+        new_recorder: Callable[[torch.device], Recorder] = recorder_for,
     ) -> None:
         like = network.weights.audio_table
         if plan.longest > network.longest:
             raise ValueError(f"the network has {network.longest} positions, not {plan.longest}")
         self._network = network
-        self._decoder = decoder
         self._encoder = encoder
         self._plan = plan
         self._device = like.device
-        self._buckets = fitting_buckets(plan)
         self._held = [_Held() for _ in range(plan.slots)]
+        self._graphs = Graphs(_recorders(plan, lambda: new_recorder(like.device)))
         with _computing():
             self._slots: Slots = empty_slots(network.shape, plan.slots, plan.longest, like)
-            self._buffers = new_buffers(network.shape, plan.slots, like)
-            self._waves = like.new_zeros(
-                plan.slots, network.shape.frame_samples, dtype=torch.float32
-            )
-            self._pcm = torch.zeros_like(self._waves, dtype=torch.int16)
-            made = self._buffers
-            self._taken = _Taken(made.rows.clone(), made.codes.clone(), made.stopped.clone())
-            self._free = deque(
-                Delivery(network.shape, plan.slots, self._device) for _ in range(self.depth)
-            )
-        self._flying: deque[Delivery] = deque()
-        self._side = _own_stream(self._device)
-        # Steps and sounds are replayed beside each other.
-        self._step_graphs = _graphs(new_recorder, self._device, wanted=plan.graphs)
-        codec_too = plan.graphs and plan.codec_graphs
-        self._codec_graphs = _graphs(new_recorder, self._device, wanted=codec_too)
+            self._prompts = Prompts(network, self._slots, plan, self._graphs)
+            self._frames = Frames(network, self._slots, decoder, plan, self._graphs)
+        self._encodes_on = own_stream(self._device)
 
     @property
-    def captured(self) -> tuple[Spent, ...]:
-        """What capturing has cost: of steps, then of the codec."""
-        return tuple(graphs.spent for graphs in (self._step_graphs, self._codec_graphs) if graphs)
+    def captured(self) -> Mapping[str, Captured]:
+        return self._graphs.captured
 
     @property
     def slots(self) -> int:
@@ -151,19 +100,18 @@ class TorchRunner:
 
     @property
     def depth(self) -> int:
-        return 2 if self._device.type == "cuda" else 1
+        return self._frames.depth
 
     def prefill(self, stretches: Sequence[Prefill]) -> None:
         for stretch in stretches:
             self._check(stretch)
         if not stretches:
             return
-        apart = [[one] for one in stretches] if self._plan.deterministic else [stretches]
         slots = [one.slot for one in stretches]
         ends = [one.start + len(one.prompt) for one in stretches]
         with _computing():
-            hidden = torch.cat([prefill(self._network, self._slots, some) for some in apart])
-            places = torch.tensor([slots, ends], device=self._device)
+            hidden = self._prompts.compute(stretches)
+            places = send(np.array([slots, ends]), self._device)
             self._slots.hidden.index_copy_(0, places[0], hidden)
             self._slots.length.index_copy_(0, places[0], places[1])
         for slot, end in zip(slots, ends, strict=True):
@@ -172,37 +120,61 @@ class TorchRunner:
     def begin(self, slot: int, sampling: Sampling) -> None:
         held = self._held[slot]
         with _computing():
-            with self._beside():
-                self._decoder.reset(slot)
+            self._frames.begin(slot)
             self._slots.begin(slot, sampling)
         held.sampling = sampling
 
     def launch(self, slots: Sequence[int]) -> None:
         rows = tuple(slots)
-        if not self._free:
-            raise RuntimeError("every launched step must be collected first")
         if not 0 < len(rows) == len(set(rows)):
             raise ValueError(f"a step needs slots, all different: {rows}")
-        if any(self._held[slot].positions >= self.longest for slot in rows):
+        held = [self._held[slot] for slot in rows]
+        most = max(one.positions for one in held)
+        if most >= self.longest:
             raise ValueError("a slot has no position left for another frame")
+        bounds = self._frames.bounds(most, [one.sampling.top_k for one in held])
         with _computing():
-            bucket = next(bucket for bucket in self._buckets if bucket >= len(rows))
-            # A CUDA codec has batch sizes of its own to keep to; on a CPU each row costs the same,
-            # and padding is not decoded.
-            heard = bucket if self._side or self._codec_graphs else len(rows)
-            compute, decode = self._step(bucket, self._bounds(rows)), self._sound(heard)
-            out = self._filled(rows, bucket)
-            compute()
-            self._deliver(rows, out.first(heard), decode)
-            commit_frame(self._slots, out)
-        self._flying.append(self._free.popleft())
-        for slot in rows:
-            self._held[slot].positions += 1
+            self._frames.launch(rows, bounds)
+        for one in held:
+            one.positions += 1
 
     def collect(self) -> StepOutput:
-        delivery = self._flying.popleft()
-        self._free.append(delivery)
-        return delivery.take()
+        return self._frames.collect()
+
+    def warm(self, seconds: float, told: Callable[[int, int], None]) -> None:
+        """Capture beforehand what there is time for, the largest first, and tell how far it is.
+
+        Graphs of one pool reuse what the first of them needed: a smaller one takes no more. What
+        is left is captured when it is first asked for, and whoever speaks then waits for it.
+        """
+        began = perf_counter()
+        asks = self._asks()
+        for done, ask in enumerate(asks):
+            told(done, len(asks))
+            if perf_counter() - began >= seconds:
+                break
+            with _computing():
+                ask()
+        if asks:
+            made = sum(self.captured.values(), Captured())
+            log.info(
+                "%d of %d CUDA graphs captured at start in %.1f s, %.0f MiB",
+                *(made.graphs, len(asks), made.seconds, made.bytes / 2**20),
+            )
+
+    def _asks(self) -> list[Callable[[], object]]:
+        """Give what captures each of the graphs that are likely to be asked for."""
+        if not self._graphs.captured:
+            return []
+        buckets = fitting_buckets(self._plan)[::-1]
+        # torch's kernels have a graph for every reach, of which few are needed.
+        steps = buckets if self._network.kernels.reads_lengths else buckets[:1]
+        bounds = self._frames.bounds(self.longest - 1, [Sampling().top_k])
+        return [
+            *(partial(self._frames.step, bucket, bounds) for bucket in steps),
+            *(partial(self._frames.sound, bucket) for bucket in buckets),
+            *(partial(self._prompts.find, size) for size in self._prompts.sizes()),
+        ]
 
     def keep(self, slot: int, positions: int) -> Snapshot:
         if not 0 <= positions <= self._held[slot].positions:
@@ -229,7 +201,8 @@ class TorchRunner:
         whole = np.pad(samples.astype(np.float32), (0, -len(samples) % size))
         if not len(whole):
             return np.zeros((0, self._network.shape.codebooks), np.int32)
-        with _computing():
+        # Not behind the steps of others, nor they behind it: it may take as long as many of them.
+        with _computing(), after_current(self._encodes_on, self._device):
             codes = self._encoder.encode(torch.from_numpy(whole).to(self._device))
             return codes.to("cpu", torch.int32).numpy()
 
@@ -244,94 +217,14 @@ class TorchRunner:
         if codes.min() < 0 or codes.max() >= shape.codes or texts.max() >= shape.text_vocabulary:
             raise ValueError("a prompt's code or text id is not in the model's tables")
 
-    def _step(self, bucket: int, bounds: Bounds) -> Work:
-        """Give what computes a frame for the first rows of the buffers; it commits nothing."""
-        out = self._buffers.first(bucket)
-        compute = partial(compute_frame, self._network, self._slots, out, bounds)
-        if self._step_graphs is None:
-            return compute
-        rest = partial(out.rows.fill_, self._slots.trash)
-        return self._step_graphs.find((bucket, bounds), compute, rest)
 
-    def _sound(self, bucket: int) -> Work:
-        """Give what decodes the first rows of what was taken."""
-        taken = self._taken.first(bucket)
-        decode = partial(self._decode, taken)
-        if self._codec_graphs is None:
-            return decode
-        rest = partial(taken.rows.fill_, self._slots.trash)
-        return self._codec_graphs.find(bucket, decode, rest)
-
-    def _filled(self, rows: tuple[int, ...], bucket: int) -> Buffers:
-        """Name the rows of a batch, the padding ones as the trash slot."""
-        named = torch.full((bucket,), self._slots.trash, dtype=torch.int64)
-        named[: len(rows)] = torch.tensor(rows)
-        out = self._buffers.first(bucket)
-        out.rows.copy_(named.pin_memory() if self._side else named, non_blocking=True)
-        return out
-
-    def _bounds(self, rows: tuple[int, ...]) -> Bounds:
-        codes = self._network.shape.codes
-        fast = all(0 < self._held[slot].sampling.top_k <= FAST_RANKS for slot in rows)
-        ranks = min(FAST_RANKS, codes) if fast else codes
-        if self._plan.deterministic or self._network.kernels.reads_lengths:
-            return Bounds(self.longest, ranks)
-        most = max(self._held[slot].positions for slot in rows) + 1
-        if self._plan.graphs:
-            # Few graphs, not few positions.
-            return Bounds(min(self.longest, max(REACH, 1 << (most - 1).bit_length())), ranks)
-        return Bounds(min(self.longest, -(-most // REACH) * REACH), ranks)
-
-    def _deliver(self, rows: tuple[int, ...], out: Buffers, decode: Work) -> None:
-        """Decode and send. The codec reads copies: the next step may write `out` meanwhile."""
-        taken = self._taken.first(len(out.rows))
-        if self._side is not None:
-            # It may still be at the step before, with what was taken of that.
-            torch.cuda.current_stream(self._device).wait_stream(self._side)
-        taken.rows.copy_(out.rows)
-        taken.codes.copy_(out.codes)
-        taken.stopped.copy_(out.stopped)
-        with self._beside():
-            decode()
-            self._free[0].send(rows, taken.codes, taken.stopped, self._pcm)
-
-    def _decode(self, taken: _Taken) -> None:
-        last = self._network.shape.codec.codebook_size - 1
-        samples = self._decoder.decode(taken.rows, taken.codes.clamp(max=last))
-        # From here on the codec's streams have advanced: nothing may ask for memory any more.
-        waves = self._waves[: len(taken.rows)]
-        torch.clamp(samples, -1, 1, out=waves).mul_(32767).round_()
-        self._pcm[: len(taken.rows)].copy_(waves)
-
-    @contextmanager
-    def _beside(self) -> Iterator[None]:
-        """Enter the codec's own stream, after what was launched before; on a CPU there is none."""
-        if self._side is None:
-            yield
-            return
-        self._side.wait_stream(torch.cuda.current_stream(self._device))
-        with torch.cuda.stream(self._side):
-            yield
-
-
-def _graphs(
-    new_recorder: Callable[[torch.device], Recorder | None], device: torch.device, *, wanted: bool
-) -> Graphs | None:
-    recorder = new_recorder(device) if wanted else None
-    return None if recorder is None else Graphs(recorder)
-
-
-def _own_stream(device: torch.device) -> torch.cuda.Stream | None:
-    if device.type != "cuda":
-        return None
-    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # untyped in torch
-
-
-def fitting_buckets(plan: Plan) -> tuple[int, ...]:
-    """Give the batch sizes up to what the slots need; only the largest if deterministic."""
-    if plan.deterministic:
-        return (plan.slots,)
-    return (*(bucket for bucket in plan.buckets if bucket < plan.slots), plan.slots)
+def _recorders(plan: Plan, new_recorder: Callable[[], Recorder]) -> Mapping[str, Recorder]:
+    """Prompts and steps are replayed one after the other, and may share; sounds beside them."""
+    if not plan.graphs:
+        return {}
+    one = new_recorder()
+    recorders = {PROMPTS: one, STEPS: one}
+    return recorders | {CODEC: new_recorder()} if plan.codec_graphs else recorders
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """What the engine asks of whatever computes: slots, prompts, steps. No torch in the question."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -52,6 +52,21 @@ class StepOutput:
     """[rows, frame_samples]"""
 
 
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """What capturing CUDA graphs has cost so far."""
+
+    graphs: int = 0
+    seconds: float = 0.0
+    bytes: int = 0
+    """Of the device, kept for them."""
+
+    def __add__(self, more: "Captured") -> "Captured":
+        return Captured(
+            self.graphs + more.graphs, self.seconds + more.seconds, self.bytes + more.bytes
+        )
+
+
 class Snapshot(Protocol):
     """The first positions of a slot, kept aside; the runner's own business."""
 
@@ -83,6 +98,10 @@ class Runner(Protocol):
     @property
     def depth(self) -> int:
         """How many steps may be launched before the first is collected: 1 on a CPU."""
+
+    @property
+    def captured(self) -> Mapping[str, Captured]:
+        """By kind of work; empty where nothing is captured, as on a CPU."""
 
     def prefill(self, stretches: Sequence[Prefill]) -> None:
         """Compute these positions; a slot's last stretch leaves it ready to begin."""

@@ -66,7 +66,11 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kernels: Literal["auto", "torch", "triton"] = "auto"
     """auto is Triton's on CUDA, where Triton is installed, and torch's otherwise."""
     graphs: bool = True
-    """Steps as CUDA graphs: hundreds of launches become one. They mean nothing on a CPU."""
+    """Steps and prompts as CUDA graphs: hundreds of launches become one. They mean nothing on a
+    CPU."""
+    graph_seconds: Annotated[float, Meta(ge=0)] = 30.0
+    """For capturing them at start; those for which there is no time are captured when they are
+    first needed, and whoever speaks waits for it."""
     threads: OrAuto = 0
     """Of torch on a CPU; 0 is one, so that the server beside it has air."""
     memory_share: Annotated[float, Meta(gt=0, le=1)] = 0.9

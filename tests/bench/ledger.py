@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import platform
-import secrets
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from gateway.identity import new_identity
 from gateway.metering.database import database_url, open_reading, open_writing
 from gateway.metering.journal import Journal
 from gateway.metering.operations import (
@@ -135,20 +135,20 @@ async def recover(url: str, folder: Path) -> float:
 
 
 def holding() -> Hold:
-    now = int(time.time() * 1000)
+    own = new_identity()
     opening = Opening(
-        id=f"gen-tts-{now}-{secrets.token_hex(10)}",
-        request_id=secrets.token_hex(10),
-        trace_id=secrets.token_hex(16),
+        id=own.generation_id,
+        request_id=own.request_id,
+        trace_id=own.trace_id,
         key_hash=KEY,
-        created_ms=now,
+        created_ms=own.at_ms,
         requested_model="a/model",
         format="mp3",
         streamed=False,
         characters=10,
         plan="{}",
     )
-    return Hold(opening, 1000, Intent(1, "provider", "a/model", "alloy", now, 1000))
+    return Hold(opening, 1000, Intent(1, "provider", "a/model", "alloy", own.at_ms, 1000))
 
 
 if __name__ == "__main__":

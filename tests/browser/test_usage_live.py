@@ -40,6 +40,17 @@ def test_figures_and_chart_come_up_to_date_without_a_new_page(
     assert walker.wrong == []
 
 
+def test_where_nothing_changed_nothing_is_sent(walker: Walker) -> None:
+    page = walker.page
+    walker.go("/dashboard?range=30d&bucket=hour")
+    shown = page.inner_html("#live")
+    with page.expect_response(lambda each: each.url.endswith("bucket=hour")) as asked:
+        ask_again(walker)
+    assert asked.value.status == 304
+    assert page.inner_html("#live") == shown
+    assert walker.wrong == []
+
+
 def test_the_bars_say_what_they_are_worth(walker: Walker) -> None:
     walker.go("/dashboard?range=7d&measure=cost")
     box = walker.page.locator("#chart .u-over").bounding_box()

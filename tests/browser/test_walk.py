@@ -67,6 +67,29 @@ def test_every_page_can_be_walked(  # noqa: PLR0913, PLR0917  # who walks, how, 
             assert walker.wrong == [], path
 
 
+@pytest.mark.parametrize("path", ["/dashboard", "/dashboard/try", "/dashboard/engine"])
+def test_on_a_phone_the_navigation_begins_where_the_current_page_is(
+    browser: Browser, house: Running, seeded: Seeded, pictures: Path, path: str
+) -> None:
+    with Walker.entering(browser, house.url, seeded.management, width=390) as walker:
+        walker.go(path)
+        walker.picture(pictures / f"navigation-{path.rpartition('/')[2]}.png")
+        seen = walker.page.locator(".top nav [aria-current]").bounding_box()
+        strip = walker.page.locator(".top nav").bounding_box()
+        assert walker.overflow() <= 0
+    assert seen is not None
+    assert strip is not None
+    assert strip["x"] <= seen["x"]
+    assert seen["x"] + seen["width"] <= strip["x"] + strip["width"] <= 390
+
+
+def test_where_nothing_is_wrong_no_box_says_so(walker: Walker) -> None:
+    walker.go("/dashboard/try")
+    empty = walker.page.locator(".wrong:empty")
+    assert empty.count() == 3
+    assert not [each for each in empty.all() if each.is_visible()]
+
+
 def test_the_first_load_is_light_and_the_second_asks_for_the_page_alone(
     browser: Browser, house: Running, seeded: Seeded
 ) -> None:

@@ -112,6 +112,7 @@ class Life:
             characters=10,
             plan="{}",
             app=self.random.choice([None, "an app", "=other"]),
+            task=self.random.choice([None, "calm", "narration"]),
         )
 
     def _intent(self, seq: int) -> Intent:

@@ -8,6 +8,7 @@ from html import unescape
 
 import httpx
 
+from tests.doubles.browsing import form_token, visitor
 from tests.doubles.running import Running
 
 
@@ -36,10 +37,8 @@ class Visit:
 
 @contextmanager
 def visiting(gateway: Running, key: str | None = None) -> Iterator[Visit]:
-    with httpx.Client(base_url=gateway.url, timeout=30) as client:
-        answer = client.post("/dashboard/sign-in", data={"key": key or gateway.key})
-        assert answer.status_code == 303, answer.text
-        yield Visit(client, field_of(client.get("/dashboard").text, "csrf"))
+    with visitor(gateway, key or gateway.key) as client:
+        yield Visit(client, form_token(client))
 
 
 def field_of(page: str, name: str) -> str:

@@ -164,6 +164,35 @@ def test_unknown_paths_are_an_honest_404(client: httpx.Client, path: str) -> Non
     assert path in str(refusal(response)["message"])
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v1/generation?id=%00", 404),
+        ("/v1/generations/%00/content", 404),
+        ("/v1/generations/%00/audio", 404),
+        ("/v1/generations?after=%00", 200),
+        ("/v1/activity?api_key_hash=%00", 400),
+        ("/v1/keys/%00", 404),
+        ("/v1/budgets?scope=%00", 400),
+        ("/v1/audit?subject=%00", 400),
+        ("/v1/models?q=%00", 200),
+        ("/v1/models/%00/%00/endpoints", 404),
+    ],
+)
+def test_a_name_that_no_database_takes_is_a_name_of_nothing(
+    client: httpx.Client, path: str, status: int
+) -> None:
+    answer = client.get(path)
+    assert answer.status_code == status, answer.text
+
+
+def test_a_turn_cannot_name_a_generation_that_no_database_takes(client: httpx.Client) -> None:
+    context = [{"speaker": 0, "text": "hello", "generation_id": "\0"}]
+    body = {"model": "test/fine", "input": "hello", "context": context}
+    answer = client.post("/v1/audio/speech", json=body)
+    assert answer.status_code == 400, answer.text
+
+
 def test_a_wrong_method_is_told(client: httpx.Client) -> None:
     response = client.get("/v1/audio/speech")
     assert response.status_code == 405

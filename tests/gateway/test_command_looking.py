@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
 
 from gateway.__main__ import gateway as program
+from tests.doubles.commanding import called, done
 from tests.doubles.running import Running, running
 
 
@@ -28,27 +28,22 @@ def spoken(alone: Running) -> str:
     return str(answer.headers["x-generation-id"])
 
 
-def called(where: Running, *words: str, **variables: str) -> Result:
-    environ = {name: where.environ[name] for name in where.environ if name.startswith("GATEWAY")}
-    return CliRunner().invoke(program, words, env=environ | variables)
-
-
 def test_requests_are_listed_and_filtered(alone: Running, spoken: str) -> None:
-    everything = called(alone, "generations", "list")
+    everything = called(alone.environ, "generations", "list")
     assert everything.exit_code == 0, everything.output
     assert spoken in everything.stdout
     assert "\x1b[" not in everything.stdout
-    failed = json.loads(called(alone, "generations", "list", "--failed", "--json").stdout)["data"]
+    failed = done(alone.environ, "generations", "list", "--failed")["data"]
     assert [each["error_type"] is not None for each in failed] == [True] * len(failed)
     assert spoken not in {each["id"] for each in failed}
     words = ("generations", "list", "--provider", "local", "--status", "settled", "--json")
-    mine = json.loads(called(alone, *words).stdout)["data"]
+    mine = json.loads(called(alone.environ, *words).stdout)["data"]
     assert spoken in {each["id"] for each in mine}
 
 
 def test_one_request_is_shown_as_a_tree_of_its_attempts(alone: Running, spoken: str) -> None:
-    done = called(alone, "generations", "show", spoken)
-    assert done.exit_code == 0, done.output
+    ended = called(alone.environ, "generations", "show", spoken)
+    assert ended.exit_code == 0, ended.output
     for told in (
         spoken,
         "1 attempt",
@@ -56,8 +51,10 @@ def test_one_request_is_shown_as_a_tree_of_its_attempts(alone: Running, spoken: 
         "first audio",
         "cost 0 USD",
     ):
-        assert told in done.stdout
-    record = json.loads(called(alone, "generations", "show", spoken, "--json").stdout)["data"]
+        assert told in ended.stdout
+    record = json.loads(called(alone.environ, "generations", "show", spoken, "--json").stdout)[
+        "data"
+    ]
     assert record["id"] == spoken
 
 
@@ -74,16 +71,16 @@ def test_one_request_is_shown_as_a_tree_of_its_attempts(alone: Running, spoken: 
 def test_what_is_there_is_told_to_people_and_to_programs(
     alone: Running, words: tuple[str, ...], told: str
 ) -> None:
-    done = called(alone, *words)
-    assert done.exit_code == 0, done.output
-    assert told in done.stdout
-    assert isinstance(json.loads(called(alone, *words, "--json").stdout), dict)
+    ended = called(alone.environ, *words)
+    assert ended.exit_code == 0, ended.output
+    assert told in ended.stdout
+    assert isinstance(json.loads(called(alone.environ, *words, "--json").stdout), dict)
 
 
 def test_a_plan_that_nobody_can_carry_out_ends_with_1(alone: Running) -> None:
-    done = called(alone, "plan", "hello", "--only", "openai", "--model", "openai/tts-1")
-    assert done.exit_code == 1
-    assert "OPENAI_API_KEY is not set" in done.stdout
+    ended = called(alone.environ, "plan", "hello", "--only", "openai", "--model", "openai/tts-1")
+    assert ended.exit_code == 1
+    assert "OPENAI_API_KEY is not set" in ended.stdout
 
 
 @pytest.mark.parametrize(
@@ -101,17 +98,17 @@ def test_a_plan_that_nobody_can_carry_out_ends_with_1(alone: Running) -> None:
 def test_what_goes_wrong_is_told_in_a_line_and_by_the_exit_status(
     alone: Running, words: tuple[str, ...], variables: dict[str, str], status: int, told: str
 ) -> None:
-    done = called(alone, *words, **variables)
-    assert done.exit_code == status, done.output
-    assert told in done.stderr
-    assert "Traceback" not in done.output
+    ended = called(alone.environ, *words, **variables)
+    assert ended.exit_code == status, ended.output
+    assert told in ended.stderr
+    assert "Traceback" not in ended.output
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_gets_its_completions(alone: Running, shell: str) -> None:
-    done = called(alone, "completions", shell)
-    assert done.exit_code == 0
-    assert f"_GATEWAY_COMPLETE={shell}_complete" in done.stdout
+    ended = called(alone.environ, "completions", shell)
+    assert ended.exit_code == 0
+    assert f"_GATEWAY_COMPLETE={shell}_complete" in ended.stdout
 
 
 def test_every_command_and_group_has_an_example() -> None:
@@ -138,6 +135,6 @@ def test_the_first_start_says_what_to_do_next(alone: Running) -> None:
 
 
 def test_a_file_that_cannot_be_written_is_told(alone: Running, tmp_path: Path) -> None:
-    done = called(alone, "say", "hello", "-o", str(tmp_path / "none" / "x.wav"))
-    assert done.exit_code == 1
-    assert "cannot be written" in done.stderr
+    ended = called(alone.environ, "say", "hello", "-o", str(tmp_path / "none" / "x.wav"))
+    assert ended.exit_code == 1
+    assert "cannot be written" in ended.stderr

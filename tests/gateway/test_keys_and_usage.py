@@ -206,11 +206,34 @@ def test_usage_adds_up_by_every_group(client: httpx.Client, gateway: Running) ->
     assert {row["model"] for row in by_model["data"]} == {"test/fine", "pair/empty", None}
 
 
-@pytest.mark.parametrize("group", ["key", "model", "provider", "app", "project"])
+@pytest.mark.parametrize("group", ["key", "model", "provider", "app", "task", "project"])
 def test_usage_adds_up_in_every_split(client: httpx.Client, group: str) -> None:
     told = client.get("/v1/usage", params={"group_by": group}).json()
     assert sum(row["requests"] for row in told["data"]) == told["total"]["requests"] > 0
     assert all(group in row for row in told["data"])
+
+
+def test_use_is_counted_on_the_task_that_was_really_used(
+    client: httpx.Client, gateway: Running
+) -> None:
+    key = new_key(client, default_task="accessibility")["key"]
+    of_its_own: list[dict[str, object]] = [{}, {"model": "auto"}]
+    of_another: list[dict[str, object]] = [
+        {"model": "task/prototyping"},
+        {"task": "prototyping", "model": "test/fine"},
+        {"task": "prototyping", "provider": {"only": ["fine"]}},  # which has none of its models
+    ]
+    of_none = [{"model": "test/fine"}, {"model": "task/invented"}, {"task": "invented"}]
+    with gateway.client(str(key)) as own:
+        for body in (*of_its_own, *of_another, *of_none):
+            answer = own.post("/v1/audio/speech", json={"input": TEXT} | body)
+            settled(own, answer.headers["x-generation-id"])
+        told = own.get("/v1/usage", params={"group_by": "task"}).json()
+        rows = own.get("/v1/usage", params={"group_by": "task", "format": "csv"}).text.split()
+    used = [(row["task"], row["requests"], row["errors"]) for row in told["data"]]
+    assert used == [(None, 3, 2), ("accessibility", 2, 0), ("prototyping", 3, 1)]
+    assert rows[0].startswith("start,task,requests,")
+    assert [row.split(",")[1] for row in rows[1:]] == ["", "accessibility", "prototyping"]
 
 
 def test_usage_comes_as_csv_and_by_month(client: httpx.Client) -> None:

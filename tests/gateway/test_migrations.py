@@ -1,6 +1,7 @@
 """Migrations, on real SQLite and PostgreSQL: they make exactly the tables of the code."""
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,17 +10,21 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, create_engine, inspect, text
 
 from gateway.access.callers import Callers
 from gateway.access.keys import new_key
 from gateway.access.pepper import read_pepper
 from gateway.metering import records, register
 from gateway.metering.database import DatabaseError, database_url, open_reading, open_writing
-from gateway.migrating import migrate
+from gateway.metering.rollups import rebuild
+from gateway.migrating import ADVISORY_LOCK, migrate
 from gateway.settings import Database, Settings, shipped
 from gateway.tables import metadata
 from tests.conftest import NewDatabase
+
+LONG_SECONDS = 6
+"""Longer than the writer may wait for a lock, or for a statement."""
 
 
 def config() -> Config:
@@ -47,6 +52,26 @@ def test_migrations_can_be_taken_back(settings: Settings) -> None:
         down.attributes["connection"] = connection
         command.downgrade(down, "base")
         assert inspect(connection).get_table_names() == ["alembic_version"]
+
+
+def test_a_replica_waits_for_as_long_as_another_migrates(
+    tmp_path: Path, new_database: NewDatabase
+) -> None:
+    settings = Settings(tmp_path, tmp_path, database=Database(new_database("postgresql")))
+    engine = create_engine(database_url(settings.database.url))
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'"
+        " AND datname = current_database() AND query_start < now() - :long * interval '1 s'"
+    ).bindparams(long=LONG_SECONDS)
+    with ThreadPoolExecutor() as pool:
+        with engine.begin() as other:
+            other.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
+            waits = pool.submit(migrate, settings)
+            with engine.connect() as watching:
+                while not waits.done() and not watching.execute(waiting).scalar():
+                    watching.rollback()  # now() is the transaction's
+        assert waits.result() == (None, migrate(settings)[1])
+    engine.dispose()
 
 
 def test_the_newest_file_is_the_head(settings: Settings) -> None:
@@ -80,6 +105,87 @@ def test_attempts_from_before_0003_tell_whether_somebody_else_was_asked(
         ("fallback", 0),
         ("repeat", 0),
     ]
+
+
+def test_use_from_before_0005_is_told_by_task_and_summed_again_on_the_way_back(
+    settings: Settings,
+) -> None:
+    with open_writing(database_url(settings.database.url), checkpoints=True).begin() as connection:
+        former = config()
+        former.attributes["connection"] = connection
+        command.upgrade(former, "0004")
+        _insert(connection, [row for row in _of_0001("h") if row[0] == "api_key"])
+        _insert(connection, [("generation", _generation(*made)) for made in _OF_0004])
+        _insert(connection, [("rollup", _use(*whose)) for whose in _USED_IN_0004])
+    migrate(settings)
+    with open_writing(database_url(settings.database.url), checkpoints=True).begin() as connection:
+        assert _used(connection) == [
+            ("day", "", "", 1, 0),
+            ("day", "m", "", 1, 1),
+            ("day", "m", "calm", 3, 14),
+            ("day", "m", "narration", 1, 16),
+            ("hour", "", "", 1, 0),
+            ("hour", "m", "", 1, 1),
+            ("hour", "m", "calm", 2, 6),
+            ("hour", "m", "calm", 1, 8),
+            ("hour", "m", "narration", 1, 16),
+        ]
+        assert rebuild(connection).differed == 0
+        back = config()
+        back.attributes["connection"] = connection
+        command.downgrade(back, "0004")
+        rows = connection.execute(text("SELECT * FROM rollup")).mappings().all()
+        wanted = [_use(*whose) for whose in _USED_IN_0004]
+        assert sorted(map(dict, rows), key=str) == sorted(wanted, key=str)
+
+
+_DAY = 1_700_006_400_000  # 2023-11-15
+_HOUR = 3_600_000
+_OF_0004: list[tuple[str, int, str | None, str | None, int]] = [
+    ("settled", _DAY + 1, "m", None, 1),
+    ("settled", _DAY + 2, "m", "calm", 2),
+    ("unknown", _DAY + _HOUR - 1, "m", "calm", 4),
+    ("settled", _DAY + _HOUR, "m", "calm", 8),
+    ("settled", _DAY + 23 * _HOUR, "m", "narration", 16),
+    ("voided", _DAY + 3, None, None, 0),
+    ("held", _DAY + 4, None, "calm", 0),
+]
+"""Generations: status, when, model, task, and their cost in nano-USD."""
+_USED_IN_0004 = [
+    ("hour", _DAY, "", 1, 0),
+    ("hour", _DAY, "m", 3, 7),
+    ("hour", _DAY + _HOUR, "m", 1, 8),
+    ("hour", _DAY + 23 * _HOUR, "m", 1, 16),
+    ("day", _DAY, "", 1, 0),
+    ("day", _DAY, "m", 5, 31),
+]
+"""The same in rollups: width, start, model, requests, nano-USD; what named no model failed."""
+
+
+def _generation(
+    status: str, at_ms: int, model: str | None, task: str | None, nano: int
+) -> dict[str, object]:
+    [_, _, (_, row)] = _of_0001("h")
+    id_ = f"gen-tts-{at_ms}"
+    ended = {"model": model, "cost_nano": nano, "liability_nano": nano, "audio_ms": 0}
+    told = {"id": id_, "status": status, "at_ms": at_ms, "task": task}
+    return row | ended | told | {"error_type": "lost" if status == "voided" else None}
+
+
+def _use(width: str, start: int, model: str, requests: int, nano: int) -> dict[str, object]:
+    names = {"key_hash": "h", "model": model, "provider": "", "app": ""}
+    use = {"requests": requests, "characters": requests * 10, "cost_nano": nano}
+    counted = {"liability_nano": nano, "audio_ms": 0, "errors": 0 if model else 1}
+    none = {"fallbacks": 0, "cache_hits": 0}
+    return {"width": width, "start_ms": start, **names, **use, **counted, **none}
+
+
+def _used(connection: Connection) -> list[tuple[object, ...]]:
+    """Requests and nano-USD by width, model and task."""
+    wanted = text(
+        "SELECT width, model, task, requests, cost_nano FROM rollup ORDER BY 1, 2, 3, start_ms"
+    )
+    return [tuple(row) for row in connection.execute(wanted)]
 
 
 async def test_keys_from_before_0002_still_let_their_owners_in(settings: Settings) -> None:

@@ -4,15 +4,31 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
+from gateway.audio.formats import Format, Sound
+from gateway.kept.clips import Clips
+from gateway.kept.folder import Label, Why
 from gateway.kept.retention import Retention
-from gateway.metering.operations import Closing, Forget, Hold, Intent, KeptText, Record, Resolve
+from gateway.metering.database import open_reading
+from gateway.metering.keeping import Keeping
+from gateway.metering.operations import (
+    ChangeProject,
+    Closing,
+    Forget,
+    Hold,
+    Intent,
+    KeptText,
+    Record,
+    Resolve,
+)
 from gateway.metering.statements import TEXTS_AT_ONCE
+from gateway.settings import Kept
 from gateway.tables import request_text
 from tests.conftest import NewDatabase
 from tests.doubles.books import Books, Key, settled, until
@@ -175,19 +191,68 @@ def kept(life: Life) -> set[str]:
         return set(connection.execute(request_text.select()).scalars())
 
 
-async def test_texts_go_when_their_time_is_over_and_not_before(life: Life) -> None:
+@asynccontextmanager
+async def sweeping(life: Life, folder: Path) -> AsyncIterator[tuple[Retention, Clips]]:
+    """Retention over the life's database and a folder of clips, until the end."""
+    clips, reading = Clips(folder / "kept", Kept()), open_reading(life.engine.url)
+    retention = Retention(life.writer, Keeping(reading), clips, seconds=60)
+    yield retention, clips
+    await retention.stop()
+    await clips.close()
+    await reading.dispose()
+
+
+def ends_ms(life: Life) -> int:
+    """Until when the only text is kept; 0: there is none any more."""
+    with life.engine.connect() as connection:
+        return connection.execute(select(request_text.c.expires_ms)).scalar() or 0
+
+
+async def test_texts_go_when_their_time_is_over_and_not_before(life: Life, tmp_path: Path) -> None:
     closing = Closing("voided", 402, 1, "budget_exceeded")
+    await life.writer.submit(ChangeProject("default", keep_text_hours=1))
     over = [
         Record(life.opening(), closing, KeptText("gone soon", 0)) for _ in range(TEXTS_AT_ONCE + 1)
     ]
     opening = life.opening()
     stays = Hold(opening, 100, Intent(1, "p", "m", "v", 1, 90), text=KeptText("stays", HOUR_MS))
     await asyncio.gather(*(life.writer.submit(each) for each in (*over, stays)))
-    retention = Retention(life.writer, seconds=60)
-    while len(kept(life)) > 1:
-        assert await life.writer.submit(Resolve("gen-none", closing)) is False
-    await retention.stop()
+    async with sweeping(life, tmp_path):
+        while len(kept(life)) > 1:
+            assert await life.writer.submit(Resolve("gen-none", closing)) is False
     assert kept(life) == {opening.id}
+
+
+async def test_what_is_kept_goes_earlier_where_its_project_keeps_for_less_time(
+    life: Life, tmp_path: Path
+) -> None:
+    await life.writer.submit(ChangeProject("default", keep_text_hours=9, keep_audio_hours=9))
+    opening = life.opening()
+    held = Hold(opening, 100, Intent(1, "p", "m", "v", 1, 90), text=KeptText("said", 9 * HOUR_MS))
+    await life.writer.submit(held)
+    came_ms = ends_ms(life) - 9 * HOUR_MS
+    async with sweeping(life, tmp_path) as (retention, clips):
+        plain, replayed = [f"gen-tts-1763820000000-{number:020x}" for number in range(2)]
+        for id_, replay_ms in ((plain, 0), (replayed, 3 * HOUR_MS)):
+            why = Why(came_ms, "default", 9 * HOUR_MS, replay_ms)
+            label = Label("p", "a/m", "v", 1, Sound(Format.PCM, 24_000), why)
+            assert await clips.draft(id_, label, 9 * HOUR_MS).keep()
+        whole = [(tmp_path / "kept" / id_).stat().st_mtime for id_ in (plain, replayed)]
+
+        async def keeping(hours: int) -> list[float]:
+            """Until when text and clips are kept, after the sweep that follows the change."""
+            changed = ChangeProject("default", keep_text_hours=hours, keep_audio_hours=hours)
+            await life.writer.submit(changed)
+            await retention.sweep()
+            files = [tmp_path / "kept" / id_ for id_ in (plain, replayed)]
+            return [ends_ms(life), *(each.stat().st_mtime for each in files if each.exists())]
+
+        two, three = (came_ms / 1000 + hours * 3600 for hours in (2, 3))
+        shorter = [came_ms + 2 * HOUR_MS, pytest.approx(two), pytest.approx(three)]
+        assert await keeping(20) == [came_ms + 9 * HOUR_MS, *whole]
+        assert await keeping(2) == shorter
+        assert await keeping(5) == shorter
+        assert await keeping(0) == [0, pytest.approx(three)]
 
 
 async def test_what_is_still_spoken_is_not_forgotten_before_its_end(life: Life) -> None:

@@ -90,10 +90,10 @@ async def test_what_nobody_came_back_for_counts_money_and_no_characters(life: Li
     await life.writer.submit(hold)
     assert rows(life.engine) == set()
     await life.writer.submit(Lose((hold.opening.id,)))
-    counted = {row[6:10] for row in rows(life.engine)}
+    counted = {row[7:11] for row in rows(life.engine)}
     assert counted == {(1, 0, 100, 90)}  # requests, characters, cost, liability
     await life.writer.submit(Judge((hold.opening.id,), keep=True))
-    assert {row[6:10] for row in rows(life.engine)} == counted
+    assert {row[7:11] for row in rows(life.engine)} == counted
 
 
 async def test_a_rebuild_tells_how_many_rows_were_wrong_missing_or_too_many(life: Life) -> None:
@@ -104,7 +104,7 @@ async def test_a_rebuild_tells_how_many_rows_were_wrong_missing_or_too_many(life
     right = rows(life.engine)
     with life.engine.begin() as connection:
         connection.execute(text("UPDATE rollup SET characters = characters + 1"))
-        connection.execute(rollup.insert().values(["hour", 0, "nobody", "", "", "", *[1] * 8]))
+        connection.execute(rollup.insert().values(["hour", 0, "nobody", "", "", "", "", *[1] * 8]))
     assert rebuilt(life.engine) == Rebuilt(len(right), differed=len(right) + 1)
     assert rows(life.engine) == right
 

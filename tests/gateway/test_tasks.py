@@ -285,6 +285,8 @@ def test_every_shipped_task_is_read_and_leads_down_to_the_embedded_voice() -> No
             "[task.x] downgrade: Object contains unknown field `at`",
         ),
         ('[tasks.x]\nmodels = ["a/one"]\n', "[tasks] is unknown"),
+        (f'[task.{"x" * 101}]\nmodels = ["a/one"]\n', "a name has from 1 to 100 letters"),
+        ('[task.""]\nmodels = ["a/one"]\n', "a name has from 1 to 100 letters"),
         ("task = 3\n", "a task begins with [task.NAME]"),
         ("[task]\nx = 3\n", "[task.x] Expected `object`, got `int`"),
         ("[task.x\n", "(at line 1"),

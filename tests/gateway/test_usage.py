@@ -12,7 +12,7 @@ from gateway.errors import InvalidRequest
 from gateway.metering import usage
 from gateway.metering.database import database_url, open_reading
 from gateway.metering.scopes import DAY_MS, HOUR_MS
-from gateway.metering.spending import Credits, credits_of
+from gateway.metering.spending import Credits, activity_of, credits_of
 from gateway.metering.usage import Member, Window, series, spent_since
 from gateway.tables import api_key, balance, budget, rollup
 from tests.conftest import NewDatabase
@@ -65,7 +65,7 @@ async def reading(life: Life) -> AsyncIterator[AsyncConnection]:
 def use(life: Life, key: str, start: int, requests: int, *names: str) -> None:
     """Write an hour's use down, and add it to its day's."""
     counted = [requests, 0, requests * 10, 0, 0, 0, 0, 0]
-    named = (key, *(names or ("m", "p", "")))
+    named = (key, *(names or ("m", "p", "", "")))
     with life.engine.begin() as connection:
         connection.execute(rollup.insert().values(["hour", start, *named, *counted]))
         day = rollup.c.start_ms == start - start % DAY_MS
@@ -147,10 +147,28 @@ async def test_a_project_has_the_use_of_its_keys(life: Life, reading: AsyncConne
     }
 
 
+async def test_use_of_many_tasks_is_told_by_task_and_is_one_days_activity(
+    life: Life, reading: AsyncConnection
+) -> None:
+    with life.engine.begin() as connection:
+        for number, task in enumerate(("", "calm", "narration")):
+            named = (life.keys[0], "m", "p", "an app", task)
+            counted = [2**number, 0, 2**number * 10, 0, 0, 0, 0, 0]
+            connection.execute(rollup.insert().values(["day", JANUARY, *named, *counted]))
+    told = await series(reading, Window(JANUARY, FEBRUARY), "day", "task")
+    assert {member.name: use.requests for (_, member), use in told.items()} == {
+        None: 1,
+        "calm": 2,
+        "narration": 4,
+    }
+    [activity] = await activity_of(reading, JANUARY, JANUARY + DAY_MS, None)
+    assert (activity.model, activity.use.requests, activity.use.cost_nano) == ("m", 7, 70)
+
+
 async def test_what_has_no_name_has_none(life: Life, reading: AsyncConnection) -> None:
-    use(life, life.keys[0], JANUARY, 1, "", "", "")
-    for group in ("model", "provider", "app"):
-        told = await series(reading, Window(JANUARY, FEBRUARY), "day", group)  # type: ignore[arg-type]  # one of three
+    use(life, life.keys[0], JANUARY, 1, "", "", "", "")
+    for group in ("model", "provider", "app", "task"):
+        told = await series(reading, Window(JANUARY, FEBRUARY), "day", group)  # type: ignore[arg-type]  # one of four
         assert [member for _, member in told] == [Member()]
 
 

@@ -1,8 +1,8 @@
 """`gateway usage`, as a person types it, and what OpenRouter's clients ask of the rollups."""
 
+import asyncio
 import csv
 import io
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,9 +13,9 @@ from sqlalchemy import text
 from gateway.metering.database import database_url, open_writing
 from tests.conftest import NewDatabase
 from tests.doubles.books import Key, move_to_yesterday, new_key, settled
+from tests.doubles.commanding import called, done
 from tests.doubles.life import Life, living
 from tests.doubles.running import Running, environment
-from tests.gateway.test_command import command
 
 STEPS = 10
 
@@ -40,15 +40,18 @@ def mark(life: Life) -> None:
             connection.execute(named, {"name": name, "hash": key})
 
 
-async def test_usage_is_shown_as_a_table_as_json_and_as_csv(url: str, data: Path) -> None:
-    await lived(url, data)
+def test_usage_is_shown_as_a_table_as_json_and_as_csv(url: str, data: Path) -> None:
+    asyncio.run(lived(url, data))
     environ = environment(data, url)
-    shown = command(environ | {"COLUMNS": "160"}, "usage", "show", "--by", "key")
-    assert shown.returncode == 0, shown.stderr
+    shown = called(environ, "usage", "show", "--by", "key")
+    assert shown.exit_code == 0, shown.stderr
     assert "[/red]" in shown.stdout
     assert "total" in shown.stdout
-    told = json.loads(command(environ, "usage", "show", "--by", "key", "--json").stdout)
-    printed = command(environ, "usage", "show", "--by", "key", "--csv").stdout
+    told = done(environ, "usage", "show", "--by", "key")
+    by_task = done(environ, "usage", "show", "--by", "task")
+    assert {row["task"] for row in by_task["data"]} == {None, "calm", "narration"}
+    assert by_task["total"] == told["total"]
+    printed = called(environ, "usage", "show", "--by", "key", "--csv").stdout
     rows = list(csv.DictReader(io.StringIO(printed)))
     assert [row["key"] for row in rows] == ["'=1+1", "[/red]"]
     assert sum(int(row["requests"]) for row in rows) == told["total"]["requests"] > 0
@@ -65,22 +68,22 @@ async def test_usage_is_shown_as_a_table_as_json_and_as_csv(url: str, data: Path
     ],
 )
 def test_a_bad_wish_is_told_by_its_option(data: Path, words: tuple[str, ...], told: str) -> None:
-    done = command(environment(data, "sqlite+aiosqlite://"), "usage", "show", *words)
-    assert done.returncode == 2
-    assert told in done.stderr
+    ended = called(environment(data, "sqlite+aiosqlite://"), "usage", "show", *words)
+    assert ended.exit_code == 2
+    assert told in ended.stderr
 
 
-async def test_a_rebuild_says_plainly_what_differed(url: str, data: Path) -> None:
-    await lived(url, data)
+def test_a_rebuild_says_plainly_what_differed(url: str, data: Path) -> None:
+    asyncio.run(lived(url, data))
     environ = environment(data, url)
-    clean = command(environ, "usage", "rebuild")
+    clean = called(environ, "usage", "rebuild")
     assert "rows, none differed" in clean.stdout, clean.stderr
     assert "counting every request anew" in clean.stderr
     with open_writing(database_url(url), checkpoints=False).begin() as connection:
         connection.execute(text("UPDATE rollup SET requests = requests + 1 WHERE width = 'hour'"))
-    told = command(environ, "usage", "rebuild")
+    told = called(environ, "usage", "rebuild")
     assert "rows differed from the records" in told.stdout
-    assert json.loads(command(environ, "usage", "rebuild", "--json").stdout)["differed"] == 0
+    assert done(environ, "usage", "rebuild")["differed"] == 0
 
 
 # Over HTTP.

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from sqlalchemy import NullPool, create_engine, text
 
+from gateway.identity import new_identity
 from gateway.metering.database import database_url, open_reading, open_writing
 from gateway.metering.journal import Journal
 from gateway.metering.operations import (
@@ -298,10 +299,11 @@ async def _limit_all(place: Place) -> None:
 
 
 def _hold(key: str) -> Hold:
+    own = new_identity()
     opening = Opening(
-        id=f"gen-tts-{int(time.time() * 1000)}-{secrets.token_hex(10)}",
-        request_id="r",
-        trace_id="t",
+        id=own.generation_id,
+        request_id=own.request_id,
+        trace_id=own.trace_id,
         key_hash=key,
         created_ms=1,
         requested_model="a/m",

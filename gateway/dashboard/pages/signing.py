@@ -1,5 +1,6 @@
 """Signing in with an API key, and out."""
 
+from contextlib import suppress
 from typing import Annotated, Any
 
 from litestar import Response, get, post
@@ -9,7 +10,7 @@ from litestar.response import Redirect
 
 from gateway.dashboard.rendering import HEADERS, html
 from gateway.dashboard.sessions import Sessions, cookie, is_secure, safe_target
-from gateway.dashboard.visitor import Plain, visitor_of
+from gateway.dashboard.visitor import Plain, SignedOut, visitor_of
 from gateway.endpoints.state import gateway_of
 from gateway.errors import Forbidden, NotFound, Unauthenticated
 
@@ -46,7 +47,9 @@ async def end(request: Plain) -> Redirect:
     return Redirect("/dashboard/sign-in", status_code=303, cookies=[taken], headers=HEADERS)
 
 
-@get("/dashboard/{rest:path}", sync_to_thread=False)
-def absent(rest: str) -> Response[str]:  # noqa: ARG001  # whatever it is
+@get("/dashboard/{rest:path}")
+async def absent(request: Plain, rest: str) -> Response[str]:  # noqa: ARG001  # whatever it is
     """Whatever else is asked for is told in a page, not in the API's error body."""
+    with suppress(SignedOut):
+        await visitor_of(request)
     raise NotFound("There is no such page.")

@@ -1,8 +1,10 @@
 """Usage: characters, spend, requests, audio, errors by time, and who they belong to."""
 
+import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from litestar import Response, get
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -45,10 +47,19 @@ class Found:
     limits: Limits
     at_ms: int
 
+    @property
+    def tag(self) -> str:
+        """What tells it from anything else that may be found, but for when that was."""
+        told = repr(replace(self, at_ms=0)).encode()
+        return hashlib.blake2b(told, digest_size=12).hexdigest()
+
 
 @get("/dashboard")
-async def page(request: Plain) -> Response[str]:
-    """The parts that live are asked for again, as a whole page of which they are taken."""
+async def page(request: Plain) -> Response[Any]:
+    """The parts that live are asked for again, as a whole page of which they are taken.
+
+    Who asks says what is shown already, and is sent nothing where that is all there is.
+    """
     visitor = await visitor_of(request)
     told = {"visitor": visitor, "page": "usage", "ranges": RANGES, "measures": MEASURES}
     told |= {"amount": amount, "plotted": plotted, "written": written, "step": step}
@@ -59,6 +70,8 @@ async def page(request: Plain) -> Response[str]:
         return html("usage.html", told | {"view": usual, "wrong": error.message}, 400)
     async with visitor.gateway.reading.connect() as connection:
         found = await _find(connection, view, visitor.caller)
+    if request.headers.get("if-none-match") == found.tag:
+        return Response(None, status_code=304, headers=HEADERS)
     return html("usage.html", told | {"view": view, "found": found, "wrong": None})
 
 

@@ -35,6 +35,12 @@
     if (document.hidden && event.target.matches?.('[hx-trigger^="every"]')) event.preventDefault();
   });
 
+  // On a narrow screen a strip of links scrolls; it begins where the current one is seen.
+  for (const current of document.querySelectorAll("nav [aria-current]")) {
+    const strip = current.closest("nav"), own = current.getBoundingClientRect(), all = strip.getBoundingClientRect();
+    strip.scrollLeft += own.left + own.width / 2 - all.left - all.width / 2;
+  }
+
   local(document);
   document.addEventListener("htmx:after:swap", () => local(document));
   document.addEventListener("htmx:afterSwap", () => local(document));

@@ -63,9 +63,9 @@ def attend_slots(q: Tensor, cache: Cache, places: Places, reach: int) -> Tensor:
     q is [tokens, heads, head_size], the result [tokens, heads * head_size]. Every token sees at
     least itself, so that no row can become NaN.
     """
-    k, v = cache.read(places.slots, reach, q.dtype)
-    seen = torch.arange(reach, device=q.device) <= places.positions[:, None]
-    return attend(q[:, None], k, v, seen[:, None])[:, 0]
+    place, last = torch.arange(reach, device=q.device), places.positions[:, None]
+    k, v = gathered(cache, places.slots, torch.minimum(place, last), q.dtype)
+    return attend(q[:, None], k, v, (place <= last)[:, None])[:, 0]
 
 
 def attend_frame(qkv: Tensor, rope: RopeTable, cache: Cache, end: int) -> Tensor:
@@ -99,6 +99,19 @@ def attend(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None) -> Tensor:
     mask = None if seen is None else seen.repeat(1, group, 1)[:, None]
     found = functional.scaled_dot_product_attention(beside, k, v, attn_mask=mask)
     return found.reshape(rows, heads, steps, size).transpose(1, 2).flatten(2)
+
+
+def gathered(
+    cache: Cache, slots: Tensor, positions: Tensor, kind: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Keys and values of slots [rows] at positions [rows, n], each [rows, kv_heads, n, head_size].
+
+    What must not be seen must not be read either: a mask does not keep a NaN out.
+    """
+    k, v = (kept[slots[:, None], :, positions] for kept in (cache.k, cache.v))
+    if cache.in_fp8:
+        k, v = unpack(k, kind), unpack(v, kind)
+    return k.transpose(1, 2), v.transpose(1, 2)
 
 
 def split_heads(qkv: Tensor, cache: Cache) -> tuple[Tensor, Tensor, Tensor]:

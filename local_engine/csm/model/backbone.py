@@ -11,11 +11,12 @@ from torch.nn.functional import embedding
 
 from local_engine.csm.model.attention import Places, attend
 from local_engine.csm.model.network import Network
+from local_engine.csm.model.sending import send
 from local_engine.csm.model.slots import Slots
 from local_engine.csm.model.stack import run_stack
 from local_engine.csm.running import Prefill, Prompt
 
-_FRAMES_AT_ONCE = 256
+FRAMES_AT_ONCE = 256
 """Frames whose embeddings, one per codebook, are in memory before they are summed."""
 
 
@@ -31,8 +32,8 @@ def embed_prompt(network: Network, prompt: Prompt) -> Tensor:
     is_text = prompt[:, -1] >= 0
     texts, frames = np.flatnonzero(is_text), np.flatnonzero(~is_text)
     embedded[_moved(texts, table)] = embedding(_moved(prompt[texts, -1], table), table)
-    for part in range(0, len(frames), _FRAMES_AT_ONCE):
-        here = frames[part : part + _FRAMES_AT_ONCE]
+    for part in range(0, len(frames), FRAMES_AT_ONCE):
+        here = frames[part : part + FRAMES_AT_ONCE]
         summed = embed_frames(network, _moved(prompt[here, :-1], table))
         embedded[_moved(here, table)] = summed
     return embedded
@@ -90,7 +91,7 @@ def prefill(network: Network, slots: Slots, stretches: Sequence[Prefill]) -> Ten
     x = torch.cat([embed_prompt(network, stretch.prompt) for stretch in stretches])
     epsilon = network.shape.backbone.norm_epsilon
     hidden = run_stack(x, network.weights.backbone, epsilon, network.kernels, attend_layer)
-    return hidden[[one.last - 1 for one in laid]]
+    return hidden[_moved(np.array([one.last - 1 for one in laid]), like)]
 
 
 def _laid_out(stretches: Sequence[Prefill], device: torch.device) -> list[_Stretch]:
@@ -112,4 +113,4 @@ def _places(stretches: Sequence[Prefill], like: Tensor) -> Places:
 
 
 def _moved(numbers: NDArray[np.integer], like: Tensor) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(numbers, np.int64)).to(like.device)
+    return send(numbers.astype(np.int64, copy=False), like.device)

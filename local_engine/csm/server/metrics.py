@@ -16,6 +16,9 @@ _GAUGES = {
     "snapshots": "Prompts that are kept computed.",
     "snapshot_bytes": "Memory of prompts that are kept computed.",
     "memory_bytes": "Memory of the device in use by the engine.",
+    "graphs": "CUDA graphs that were captured; 0 on a CPU.",
+    "graph_seconds": "Spent on capturing CUDA graphs, while nobody speaks.",
+    "graph_bytes": "Memory of the device that CUDA graphs keep.",
 }
 _COUNTERS = {
     "frames": "Frames made.",

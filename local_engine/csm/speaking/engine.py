@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from local_engine.csm.messages import Cancel, Drain, Gauges, Ready, Refused, Report, Submit, Taken
 from local_engine.csm.prompting.preparing import Preparer, Prepares
-from local_engine.csm.running import Runner
+from local_engine.csm.running import Captured, Runner
 from local_engine.csm.scheduling.scheduler import Limits, Scheduler
 from local_engine.csm.scheduling.utterance import Stage, Utterance
 from local_engine.csm.settings import EngineSettings
@@ -120,6 +120,7 @@ class Engine:
     def _gauges(self) -> Gauges:
         seated = self._scheduler.seated
         running = [one for one in seated if one.stage is Stage.RUNNING]
+        captured = sum(self._parts.runner.captured.values(), Captured())
         return Gauges(
             slots=self._scheduler.limits.slots,
             running=len(running),
@@ -133,6 +134,9 @@ class Engine:
             snapshots=len(self._kept.snapshots),
             snapshot_bytes=self._kept.snapshots.bytes,
             memory_bytes=self._parts.memory(),
+            graphs=captured.graphs,
+            graph_seconds=captured.seconds,
+            graph_bytes=captured.bytes,
         )
 
 

@@ -93,6 +93,21 @@ def test_requests_are_found_by_whatever_is_known_of_them(
     assert listed(manager, key="nobody has this name") == []
 
 
+@pytest.mark.parametrize("brought", ["mine-{}", "req-1763820000000-{}"])
+def test_ids_that_a_client_brought_are_found_too(
+    gateway: Running, manager: httpx.Client, key: Key, brought: str
+) -> None:
+    request, trace = brought.format(secrets.token_hex(10)), secrets.token_hex(16)
+    wanted = {"model": "test/fine", "input": "brought"}
+    headers = {"X-Request-Id": request, "traceparent": f"00-{trace}-{'b' * 16}-01"}
+    with gateway.client(key.plain) as client:
+        answer = client.post("/v1/audio/speech", json=wanted, headers=headers)
+        assert answer.status_code == 200, answer.text
+        id_ = answer.headers["x-generation-id"]
+        assert settled(client, id_)["request_id"] == request
+    assert listed(manager, q=request) == listed(manager, q=trace) == [id_]
+
+
 def test_a_range_of_time_holds_what_was_asked_within_it(
     gateway: Running, visitor: httpx.Client, key: Key
 ) -> None:

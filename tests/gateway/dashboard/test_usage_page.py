@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterator
 from html import unescape
@@ -32,6 +33,13 @@ ABSURD = [
     "to=99999999999999999999",
     "from=<script>alert(1)</script>",
 ]
+
+
+def shown(page: str) -> str:
+    """What the page says, when it asks again, that it shows already."""
+    [told] = re.findall(r"""hx-headers='({"If-None-Match": "[^"]+"})'""", unescape(page))
+    tag: str = json.loads(told)["If-None-Match"]
+    return tag
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +96,7 @@ def test_every_range_tells_of_now(spent: tuple[Key, httpx.Client], of: str) -> N
     )
 
 
-@pytest.mark.parametrize("by", ["model", "provider", "app", "key", "project"])
+@pytest.mark.parametrize("by", ["model", "provider", "app", "task", "key", "project"])
 @pytest.mark.parametrize("sort", ["name", "cost", "audio", "cache_hits"])
 def test_every_split_in_every_order_adds_up(
     spent: tuple[Key, httpx.Client], by: str, sort: str
@@ -160,3 +168,21 @@ def test_a_management_key_is_told_all_budgets(
     assert "$123,456.00 per month" in page
     assert "Key of &lt;limits&gt;" in page
     budget(client, "global", "month")
+
+
+def test_who_shows_all_that_there_is_is_sent_nothing(
+    gateway: Running, client: httpx.Client
+) -> None:
+    key = new_key(client)
+    with visitor(gateway, key.plain) as own:
+        tag = shown(own.get("/dashboard").text)
+        again = own.get("/dashboard", headers={"hx-request": "true", "if-none-match": tag})
+        assert (again.status_code, again.content) == (304, b"")
+        other = own.get("/dashboard?range=24h", headers={"if-none-match": tag})
+        assert other.status_code == 200
+        spoken = speak(gateway, key).headers["x-generation-id"]
+        with gateway.client(key.plain) as asking:
+            settled(asking, spoken)
+        changed = own.get("/dashboard", headers={"if-none-match": tag})
+    assert changed.status_code == 200
+    assert shown(changed.text) != tag

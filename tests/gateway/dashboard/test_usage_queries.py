@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from sqlalchemy import text
 
 from gateway.metering.database import database_url, open_reading
 from gateway.metering.operations import Lose
-from gateway.metering.usage import Member, Window, leading, series, unknown_in, unknown_nano
+from gateway.metering.usage import Group, Member, Window, leading, series, unknown_in, unknown_nano
 from tests.conftest import NewDatabase
 from tests.doubles.life import Life, living
 
@@ -28,16 +29,18 @@ async def life(
 async def test_the_leading_are_in_order_and_their_use_is_all_there_is(life: Life) -> None:
     engine = open_reading(database_url(life.engine.url.render_as_string(hide_password=False)))
     async with engine.connect() as connection:
-        for group in ("key", "project", "model", "provider", "app"):
+        for group in get_args(Group):
             whole = await series(connection, Window(*ALWAYS), "month", None)
-            found = await leading(connection, Window(*ALWAYS), group, "cost", 99)  # type: ignore[arg-type]  # one of five
+            found = await leading(connection, Window(*ALWAYS), group, "cost", 99)
             costs = [use.cost_nano for use in found.values()]
             assert costs == sorted(costs, reverse=True)
             assert sum(costs) == sum(use.cost_nano for use in whole.values())
-            [first] = (await leading(connection, Window(*ALWAYS), group, "cost", 1)).values()  # type: ignore[arg-type]  # one of five
+            [first] = (await leading(connection, Window(*ALWAYS), group, "cost", 1)).values()
             assert first.cost_nano == costs[0]
         named = await leading(connection, Window(*ALWAYS), "app", None, 99)
         assert list(named) == [Member(), Member("=other"), Member("an app")]
+        tasks = await leading(connection, Window(*ALWAYS), "task", None, 99)
+        assert list(tasks) == [Member(), Member("calm"), Member("narration")]
     await engine.dispose()
 
 

@@ -32,6 +32,7 @@ from tests.gateway.ledger.bench import PROJECTS, Bench
 from tests.gateway.ledger.model import COUNTERS, Answer, Attempt, Generation, Key, Model, Wish
 from tests.gateway.ledger.steps import AFTER_A_HOLD, OFTEN, STEPS
 
+TASKS = (None, "calm", "narration")
 START_MS = 1_772_323_140_000  # 2026-02-28 23:59 UTC, a minute before a month ends
 
 
@@ -242,4 +243,5 @@ class Ledger(RuleBasedStateMachine):
 
     @staticmethod
     def opening(id_: str, key: str, characters: int) -> Opening:
-        return Opening(id_, "r", "t", key, 1, "m", "mp3", False, characters, "{}")
+        task = TASKS[characters % len(TASKS)]
+        return Opening(id_, "r", "t", key, 1, "m", "mp3", False, characters, "{}", task)

@@ -37,6 +37,7 @@ class Generation:
     cost: int = 0
     charged: int = 0
     late: bool = False
+    lost: bool = False
     fallbacks: int = 0
 
     @property
@@ -158,7 +159,7 @@ class Model:
     def lose(self, ids: Iterable[str]) -> None:
         for found in [self.open(id_) for id_ in ids]:
             if found.held:
-                found.status, found.cost = "unknown", found.hold
+                found.status, found.cost, found.lost = "unknown", found.hold, True
                 for attempt in found.attempts.values():
                     attempt.outcome, attempt.owed = "unknown", attempt.bound or 0
 
@@ -178,10 +179,13 @@ class Model:
         return found
 
     def assert_charged_once(self) -> None:
-        """I5: an Idempotency-Key pays once in its lifetime, but for what came late."""
+        """I5: an Idempotency-Key pays once in its lifetime, but for what was lost.
+
+        That frees the key; its money may stay spent, by a late end or by the operator's rule.
+        """
         paid: dict[tuple[str, str], list[int]] = {}
         for each in self.generations.values():
-            if each.claim and each.status == "settled" and not each.late:
+            if each.claim and each.status == "settled" and not each.lost:
                 times = paid.setdefault((each.key.hash, each.claim.token), [])
                 assert all(each.at - at > each.claim.lifetime_ms for at in times)
                 times.append(each.at)

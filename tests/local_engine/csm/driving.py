@@ -10,7 +10,8 @@ from torch import Tensor
 
 from local_engine.csm.model.network import Network, build_network
 from local_engine.csm.model.weights import LayerWeights, StackWeights, Weights
-from local_engine.csm.runner import Plan, TorchRunner
+from local_engine.csm.plan import Plan
+from local_engine.csm.runner import TorchRunner
 from local_engine.csm.running import Codes, Prefill, Prompt, Sampling, StepOutput
 
 GREEDY = Sampling(temperature=0)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from local_engine.csm.messages import Ready, Refused, Submit
 from local_engine.csm.prompting.preparing import Prepared
 from local_engine.csm.running import (
+    Captured,
     Codes,
     OutOfMemory,
     Prefill,
@@ -85,6 +86,7 @@ class FakeRunner:
         self.memory_rows = slots
         self.memory_positions = 1 << 30
         self.always: Script | None = None
+        self.captured: Mapping[str, Captured] = {}
         self.most_prefilled = 0
         """Positions of one call."""
         self.launches: list[tuple[int, ...]] = []

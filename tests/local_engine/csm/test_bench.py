@@ -1,5 +1,6 @@
 """The benchmark: its arithmetic, its clocks and its clients, and the command as it is run."""
 
+import io
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import torch
+from rich.console import Console
 from transformers import CsmConfig
 
 from local_engine.bench import shares
@@ -28,13 +30,21 @@ from local_engine.benching.arithmetic import (
 )
 from local_engine.benching.options import read_options
 from local_engine.benching.record import SCHEMA, Result, Run, Spread
-from local_engine.benching.stage import eager_runner, fill, some_prompt, staged
+from local_engine.benching.stage import (
+    captured_runner,
+    captures_of,
+    eager_runner,
+    fill,
+    some_prompt,
+    staged,
+)
 from local_engine.benching.steps import measure_steps
+from local_engine.benching.tell import tell
 from local_engine.benching.times import Budget, percentile, spread, timed
 from local_engine.csm.loading.config import read_shape
 from local_engine.csm.loading.random import REAL_CONFIG, random_checkpoint
 from local_engine.csm.loading.tiny import CONFIG
-from local_engine.csm.runner import Plan
+from local_engine.csm.plan import Plan
 from local_engine.csm.running import OutOfMemory
 
 REAL = read_shape(REAL_CONFIG)
@@ -296,6 +306,30 @@ def test_the_command_measures_all_that_was_asked_for(run: tuple[str, Result]) ->
     assert [(one.positions, one.at_once) for one in result.prefill] == [(16, 1), (16, 8)]
     assert result.prefill[0].restore is not None
     assert all(0 < one.p50 <= one.p95 <= one.p99 for one in times(result))
+
+
+def test_what_captures_cost_is_recorded_and_told(run: tuple[str, Result]) -> None:
+    told, result = run
+    assert all(point.captures is None for point in (*result.steps, *result.prefill))
+    assert "CUDA graphs" not in told
+    checkpoint = random_checkpoint(CONFIG, "cpu", torch.float32, 1)
+    stage = staged(checkpoint, torch.float32, CPU, "own")
+    runner = captured_runner(stage, Plan(3, 40))
+    fill(runner, some_prompt(stage.shape, 20))
+    runner.launch([0, 1, 2])
+    captures = captures_of(runner)
+    assert captures is not None
+    assert {kind: cost.graphs for kind, cost in captures.items()} == {
+        "prompts": 2,
+        "steps": 1,
+        "codec": 1,
+    }
+    point = msgspec.structs.replace(result.steps[0], captures=captures)
+    page = io.StringIO()
+    tell(msgspec.structs.replace(result, steps=[point]), Console(file=page, width=120))
+    (line,) = (line for line in page.getvalue().splitlines() if "prompts │" in line)
+    assert "steps, batch 1 at 16" in line
+    assert "2" in line
 
 
 def test_it_tells_where_it_ran_and_that_weights_are_random(run: tuple[str, Result]) -> None:

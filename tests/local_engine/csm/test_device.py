@@ -21,7 +21,8 @@ from local_engine.csm.model.exact import exact_float32
 from local_engine.csm.model.kernels import TORCH
 from local_engine.csm.model.network import Network, build_network
 from local_engine.csm.model.weights import with_fp8_depth
-from local_engine.csm.runner import Plan, TorchRunner
+from local_engine.csm.plan import Plan
+from local_engine.csm.runner import TorchRunner
 from local_engine.csm.running import Codes, OutOfMemory, Prefill
 
 DEVICE = torch.device("cuda")

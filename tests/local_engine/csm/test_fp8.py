@@ -21,7 +21,8 @@ from local_engine.csm.model.network import Network, build_network
 from local_engine.csm.model.slots import empty_slots, kept_bytes
 from local_engine.csm.model.stack import run_stack
 from local_engine.csm.model.weights import LayerWeights, StackWeights, Weights, with_fp8_depth
-from local_engine.csm.runner import Plan, TorchRunner
+from local_engine.csm.plan import Plan
+from local_engine.csm.runner import TorchRunner
 from local_engine.csm.running import Codes, Prefill, Sampling
 from local_engine.csm.settings import EngineSettings
 

@@ -152,3 +152,23 @@ def test_a_row_that_stops_is_done() -> None:
     assert buffers.stopped.all()
     assert slots.done.all()
     assert slots.length[1] == 0
+
+
+def test_nothing_that_a_slot_held_before_is_read() -> None:
+    """A NaN of an earlier clip would live on: what weighs nothing is still multiplied."""
+    network, made = small_network(), []
+    for before in (0.0, torch.nan):
+        like = network.weights.audio_table
+        slots, out = empty_slots(network.shape, 2, 64, like), new_buffers(network.shape, 2, like)
+        slots.k.fill_(before)
+        slots.v.fill_(before)
+        out.rows.copy_(torch.tensor([0, slots.trash]))
+        with torch.inference_mode():
+            slots.hidden[:1] = prefill(network, slots, [Prefill(0, 0, some_text(6, 0))])
+            slots.length[0] = 8
+            slots.begin(0, GREEDY)
+            for _ in range(3):
+                frame_step(network, slots, out, Bounds(64, FAST_RANKS))
+        made.append(slots.hidden.clone())
+    assert made[0].equal(made[1])
+    assert made[0][0].any()

@@ -8,12 +8,16 @@ from interpreted import DEVICE, MARKS
 from reference import Small, small_weights
 from torch import Tensor
 
+from local_engine.csm.graphs import EagerRecorder, Graphs
 from local_engine.csm.kernels import triton_kernels
 from local_engine.csm.model.backbone import prefill
 from local_engine.csm.model.frame import Bounds, frame_step, new_buffers
 from local_engine.csm.model.kernels import TORCH, Kernels
 from local_engine.csm.model.network import Network, build_network
 from local_engine.csm.model.slots import Slots, empty_slots
+from local_engine.csm.plan import Plan
+from local_engine.csm.prompts import KIND as PROMPTS
+from local_engine.csm.prompts import Prompts
 from local_engine.csm.running import Prefill, Sampling
 
 pytestmark = MARKS
@@ -70,3 +74,23 @@ def test_two_frames_have_the_codes_that_torchs_kernels_give() -> None:
     made, ours = frames(triton_kernels(), torch.nan, 1)
     assert made.tolist() == codes.tolist()
     torch.testing.assert_close(ours, hidden, rtol=1e-4, atol=1e-4)
+
+
+def tile(kernels: Kernels, nothing: float) -> tuple[Tensor, Tensor]:
+    """The hidden of a tile's prompts, and a slot's keys, with `nothing` where nobody computed."""
+    network = network_with(kernels)
+    with torch.inference_mode():
+        slots = empty_slots(network.shape, 4, SMALL.longest, network.weights.audio_table)
+        slots.k.fill_(nothing)
+        slots.v.fill_(nothing)
+        graphs = Graphs({PROMPTS: EagerRecorder()})
+        prompts = Prompts(network, slots, Plan(4, SMALL.longest, graphs=True), graphs)
+        stretches = [
+            Prefill(slot, 0, some_text(length, slot)) for slot, length in enumerate(LENGTHS)
+        ]
+        return prompts.compute(stretches), slots.k[:, 1, :, : LENGTHS[1] + 2].clone()
+
+
+def test_a_tile_has_the_hidden_that_torchs_kernels_give() -> None:
+    for made, expected in zip(tile(triton_kernels(), torch.nan), tile(TORCH, 0), strict=True):
+        torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-4)

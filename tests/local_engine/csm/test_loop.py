@@ -6,6 +6,7 @@ from engine_stage import STEP, Stage, submit
 from fake_runner import FRAME_SAMPLES, FakeRunner
 
 from local_engine.csm.messages import Cancel, Drain, Sampling, Submit, Taken, Turn
+from local_engine.csm.running import Captured
 
 
 def alone(asked: Submit, **settings: object) -> bytes:
@@ -61,6 +62,14 @@ def test_a_step_has_one_report_with_the_sound_of_all(depth: int) -> None:
     assert stage.reports[-1].step_seconds == pytest.approx((depth - 1) * STEP)
     assert stage.reports[-1].gauges.running == 4
     assert stage.reports[-1].gauges.memory_bytes == 12_345
+
+
+def test_what_captures_have_cost_is_told() -> None:
+    stage = Stage()
+    assert stage.engine.report().gauges.graphs == 0
+    stage.runner.captured = {"steps": Captured(2, 0.5, 300), "prompts": Captured(1, 0.25, 40)}
+    gauges = stage.engine.report().gauges
+    assert (gauges.graphs, gauges.graph_seconds, gauges.graph_bytes) == (3, 0.75, 340)
 
 
 @pytest.mark.parametrize("depth", [1, 2])

@@ -19,7 +19,7 @@ from driving import (
 from reference import SMALL
 
 from local_engine.csm.model.network import Network
-from local_engine.csm.runner import Plan
+from local_engine.csm.plan import Plan
 from local_engine.csm.running import Codes, Prefill, Prompt
 
 FRAMES = 6

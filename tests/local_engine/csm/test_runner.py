@@ -22,7 +22,7 @@ from reference import SMALL
 from torch import Tensor
 
 from local_engine.csm.model.network import Network
-from local_engine.csm.runner import Plan, fitting_buckets
+from local_engine.csm.plan import Plan, fitting_buckets
 from local_engine.csm.running import OutOfMemory, Prefill, Sampling
 
 WARM = Sampling(seed=4, temperature=1.0, top_k=20, repetition_penalty=1.3)

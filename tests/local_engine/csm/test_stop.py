@@ -21,7 +21,7 @@ from reference import SMALL, small_weights
 from transformers import CsmForConditionalGeneration
 
 from local_engine.csm.model.network import Network, build_network
-from local_engine.csm.runner import Plan
+from local_engine.csm.plan import Plan
 from local_engine.csm.running import Codes, Prefill, Sampling
 
 LAST = SMALL.codebooks - 1
