@@ -68,20 +68,33 @@ def backbone_work(shape: Shape, itemsize: int, batch: int, context: int) -> Work
     stack = shape.backbone
     count = stack_parameters(stack)
     row = 2 * count + _attention_flop(stack, context)
-    read = count * itemsize + batch * context * kv_bytes(stack, itemsize)
-    return Work(batch * row, read)
+    kept = batch * context * kv_bytes(stack, itemsize)
+    if shape.fp8_kv:
+        kept = batch * context * 2 * stack.layers * stack.kv_heads * (stack.head_size + 4)
+    return Work(batch * row, count * itemsize + kept)
 
 
-def depth_work(shape: Shape, itemsize: int, batch: int) -> Work:
-    """All codebooks of one frame for each row: the weights are read for every codebook but one."""
+def depth_work(shape: Shape, itemsize: int, batch: int, *, fp8: bool = False) -> Work:
+    """All codebooks of one frame for each row: the weights are read for every codebook but one.
+
+    With fp8 the layers have a byte for each number.
+    """
     stack, passes = shape.depth, shape.codebooks - 1
     count = stack_parameters(stack) + shape.backbone.width * stack.width
     first_head = shape.backbone.width * shape.codes
     flop = 2 * (shape.codebooks * count + _heads(shape) + first_head)
-    weights = passes * count + _heads(shape) + first_head
+    weights = (passes * count + _heads(shape) + first_head) * itemsize
+    if fp8:
+        weights -= passes * stack_parameters(stack) * (itemsize - 1)
     positions = sum(range(2, shape.codebooks + 1))
-    read = weights * itemsize + batch * positions * kv_bytes(stack, itemsize)
+    read = weights + batch * positions * kv_bytes(stack, itemsize)
     return Work(batch * flop, read)
+
+
+def sampler_work(shape: Shape, itemsize: int, batch: int) -> Work:
+    """Every score of a frame looked at once; what a filter costs beyond that is its own affair."""
+    scores = batch * shape.codebooks * shape.codes
+    return Work(scores, scores * itemsize)
 
 
 def codec_work(codec: CodecShape, itemsize: int, batch: int) -> Work:

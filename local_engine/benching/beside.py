@@ -20,6 +20,7 @@ from local_engine.benching.times import spread
 from local_engine.benching.words import Begun, Failed, Told
 from local_engine.csm.loading.config import read_shape
 from local_engine.csm.loading.random import random_checkpoint
+from local_engine.csm.model.exact import exact_float32
 from local_engine.csm.plan import Plan
 from local_engine.csm.runner import TorchRunner
 from local_engine.csm.running import Codes, Prefill, Sampling
@@ -38,6 +39,7 @@ def main() -> None:
     """Do what the run asks for, and tell."""
     run = msgspec.json.decode(sys.argv[1], type=Run)
     torch.set_num_threads(run.threads)
+    exact_float32()
     for what, do in _things(run):
         _tell(Begun(what))
         try:

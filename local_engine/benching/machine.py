@@ -1,5 +1,6 @@
 """Where the benchmark runs: processor, GPU, versions, commit. What is not there is not told."""
 
+import gc
 import os
 import platform
 import resource
@@ -48,8 +49,16 @@ def memory_bytes(device: torch.device) -> int:
     return most if sys.platform == "darwin" else most * 1024
 
 
+def held_bytes(device: torch.device) -> tuple[int, int]:
+    """Give what this process has now: resident, and reserved of the device (0 on a CPU)."""
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    reserved = torch.cuda.memory_reserved(device) if device.type == "cuda" else 0
+    return pages * os.sysconf("SC_PAGE_SIZE"), reserved
+
+
 def forget_memory(device: torch.device) -> None:
-    """Begin anew with the most memory that was used, where that is possible."""
+    """Give back what nobody holds, and begin anew with the most that was used, if possible."""
+    gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)

@@ -20,10 +20,11 @@ that were asked for. What the time does not allow is left out, and said."""
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A run, and where its JSON goes."""
+    """A run, and where its JSON and its plot go."""
 
     run: Run
     json: Path | None
+    plot: Path | None
 
 
 def read_options(arguments: Sequence[str]) -> Asked:
@@ -40,16 +41,20 @@ def read_options(arguments: Sequence[str]) -> Asked:
         dtype=("bfloat16" if fast else "float32") if given.dtype == "auto" else given.dtype,
         codec=given.codec,
         batches=given.batches or ((1, 2, 4, 8, 16, 32, 64, 128, 256, 512) if fast else (1, 4, 8)),
-        contexts=given.contexts or ((200, 1000, 2000) if fast else (64, 200)),
+        contexts=given.contexts or ((1000, 200, 2000) if fast else (64, 200)),
         frames=given.frames or (30 if fast else 12),
         threads=given.threads,
         seconds=given.seconds or (540.0 if fast else 18.0),
         baseline=given.baseline,
-        clients=clients if given.server else (),
+        clients=clients if (fast if given.server is None else given.server) else (),
         load_seconds=given.load_seconds,
         kernels=given.kernels or ("triton" if fast and has_triton() else "torch"),
+        depth_weights=given.depth_weights,
+        kv=given.kv,
+        hour_frames=(45_000 if fast else 600) if given.hour_frames is None else given.hour_frames,
     )
-    return Asked(run, given.json)
+    beside = given.json.with_suffix(".svg") if given.json else None
+    return Asked(run, given.json, given.plot or beside)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,15 +71,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--frames", type=_positive, help="steps of each point")
     parser.add_argument("--codec", choices=("own", "moshi"), default="own")
     parser.add_argument("--kernels", choices=("torch", "triton"), help="by default triton on CUDA")
+    parser.add_argument("--depth-weights", choices=("auto", "fp8"), default="auto")
+    parser.add_argument("--kv", choices=("auto", "fp8"), default="auto")
     parser.add_argument("--threads", type=_positive, default=1, help="of torch on a CPU")
     parser.add_argument("--seconds", type=float, help="for all of it (540 on CUDA, 18 on a CPU)")
-    parser.add_argument("--server", action="store_true", help="measure the HTTP server, too")
+    parser.add_argument(
+        "--server",
+        action=argparse.BooleanOptionalAction,
+        help="measure the HTTP server, too (by default on CUDA)",
+    )
     parser.add_argument("--clients", type=_numbers, metavar="1,8,64", help="of the server")
     parser.add_argument("--load-seconds", type=float, default=0, help="of each number of clients")
     parser.add_argument(
         "--no-baseline", action="store_false", dest="baseline", help="without transformers"
     )
+    parser.add_argument(
+        "--hour-frames", type=int, metavar="N", help="frames while memory is watched (45000; 600)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="an SVG of it; by default beside the JSON"
+    )
     return parser
 
 

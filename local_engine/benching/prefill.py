@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 
 import torch
 
@@ -27,17 +28,17 @@ _MOST_AT_ONCE = 8
 def measure_prefill(stage: Stage, run: Run, budget: Budget, share: float) -> list[PrefillPoint]:
     """Measure each context's positions, alone and as many prompts at once as the engine would."""
     points = []
-    for positions in run.contexts:
+    for form, positions in product(forms_on(stage.device), run.contexts):
+        name = f"{form} prefill of {positions}"
         if positions > stage.shape.longest:
-            budget.drop(f"prefill of {positions}", f"more than {stage.shape.longest} positions")
+            budget.drop(name, f"more than {stage.shape.longest} positions")
             continue
-        for form in forms_on(stage.device):
-            name = f"{form} prefill of"
-            points.append((f"{name} {positions}", partial(_alone, stage, form, positions)))
-            many = min(_MOST_AT_ONCE, PREFILL_POSITIONS // positions)
-            if many > 1:
-                together = partial(_together, stage, form, positions, many)
-                points.append((f"{name} {many} times {positions}", together))
+        points.append((name, partial(_alone, stage, form, positions)))
+        many = min(_MOST_AT_ONCE, PREFILL_POSITIONS // positions)
+        if many > 1:
+            points.append(
+                (f"{name}, {many} times", partial(_together, stage, form, positions, many))
+            )
     return list(budget.each(points, share))
 
 

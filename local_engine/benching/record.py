@@ -1,10 +1,11 @@
 """What a run of the benchmark found, as its JSON has it. Times are milliseconds."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from msgspec import Struct
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised when a field changes its meaning or goes away."""
 
 
@@ -50,6 +51,7 @@ class PartFigures(Struct, frozen=True):
     """One part of a step, called alone."""
 
     part: str
+    """The sampler is part of the depth decoder."""
     ms: Spread
     gflop: float
     gigabytes: float
@@ -79,6 +81,8 @@ class StepPoint(Struct, frozen=True):
     frames: int
     step: Spread
     """As the engine drives it, until the samples are on the host."""
+    floor_ms: float | None
+    """By arithmetic: of backbone, depth decoder and codec; null as in PartFigures."""
     audio_seconds_per_second: float
     real_time_factor: float
     parts: list[PartFigures]
@@ -136,8 +140,10 @@ class Level(Struct, frozen=True):
     """From the request to the first samples, at the client."""
     gap: Spread | None
     """Between two arrivals of samples."""
+    under_runs: int
+    """In all clips: how often a player that began at the first samples ran dry."""
     unbroken_share: float
-    """Of the clips: a player that began at the first samples never ran dry."""
+    """Of the clips, failed ones among them: those without an under-run."""
     audio_seconds_per_second: float
     cpu_percent: float
     """Of the server and its engine together; 100 is one core."""
@@ -152,7 +158,40 @@ class ServerFigures(Struct, frozen=True):
     """Of each clip."""
     levels: list[Level]
     cancel: Spread | None
-    """From closing the connection until /metrics shows no clip."""
+    """From closing the connection until the server tells how the clip ended."""
+    cancel_streams: int
+    """Clips that were spoken meanwhile, the one that was hung up on among them."""
+
+
+class Hour(Struct, frozen=True):
+    """Clips of many lengths that come and go, as fast as they are made; an hour has 45,000 frames.
+
+    Memory is told ten times, after as many frames each.
+    """
+
+    form: str
+    rows: int
+    frames: int
+    clips: int
+    seconds: float
+    process_bytes: list[int]
+    """Resident."""
+    device_bytes: list[int]
+    """Reserved by torch; empty on a CPU."""
+
+    @property
+    def growth(self) -> int:
+        """Bytes from the second of ten readings to the last, the first being for what is set up."""
+        return sum(each[-1] - each[1] for each in (self.process_bytes, self.device_bytes) if each)
+
+
+class Target(Struct, frozen=True):
+    """What the engine is to reach, on one H100 with the real shape."""
+
+    what: str
+    limit: str
+    found: float | None
+    verdict: Literal["met", "missed", "not measured"]
 
 
 class Dropped(Struct, frozen=True):
@@ -177,7 +216,11 @@ class Result(Struct, frozen=True):
     parity: Parity | None
     baseline: list[Baseline]
     server: ServerFigures | None
+    hour: Hour | None
+    targets: list[Target]
     dropped: list[Dropped]
+    finished: bool
+    """Whether all sections were over when this was written; it is written after each of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,3 +244,8 @@ class Run:
     """With so many clients; 0 takes what the time allows."""
     kernels: str = "torch"
     """Of the steps and prompts; the server's engine chooses for itself."""
+    depth_weights: str = "auto"
+    kv: str = "auto"
+    """Both as in EngineSettings, of the server's engine too."""
+    hour_frames: int = 0
+    """Of all rows together, while memory is watched; 0 leaves it out."""

@@ -21,6 +21,7 @@ from local_engine.csm.model.codec.decoder import MimiDecoder
 from local_engine.csm.model.codec.moshi_codec import MoshiDecoder
 from local_engine.csm.model.kernels import TORCH
 from local_engine.csm.model.network import Network, build_network
+from local_engine.csm.model.weights import with_fp8_depth
 from local_engine.csm.plan import Plan
 from local_engine.csm.runner import TorchRunner
 from local_engine.csm.running import Prefill, Prompt, Runner, Sampling
@@ -112,7 +113,12 @@ def new_stage(run: Run) -> Stage:
     """Draw the weights on the device."""
     stage = staged(drawn(run), dtype_of(run), torch.device(run.device), run.codec)
     kernels = triton_kernels() if run.kernels == "triton" else TORCH
-    return replace(stage, network=replace(stage.network, kernels=kernels))
+    network = stage.network
+    weights = network.weights
+    if run.depth_weights == "fp8":
+        weights = with_fp8_depth(weights)
+    shape = replace(network.shape, fp8_kv=run.kv == "fp8")
+    return replace(stage, network=replace(network, kernels=kernels, weights=weights, shape=shape))
 
 
 def staged(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device, codec: str) -> Stage:

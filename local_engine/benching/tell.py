@@ -8,6 +8,7 @@ from rich.table import Table
 
 from local_engine.benching.record import (
     Baseline,
+    Hour,
     Level,
     PartFigures,
     PrefillPoint,
@@ -15,6 +16,7 @@ from local_engine.benching.record import (
     ServerFigures,
     Spread,
     StepPoint,
+    Target,
 )
 
 Row = Sequence[str]
@@ -33,6 +35,11 @@ def tell(result: Result, console: Console) -> None:
     _table(console, "transformers beside it, codec not run", _BASE, map(_base, result.baseline))
     if result.server is not None:
         _server(result.server, console)
+    if result.hour is not None:
+        _line(console, "memory", _hour(result.hour))
+    _table(
+        console, "targets, of one H100 and the real shape", _TARGETS, map(_target, result.targets)
+    )
     dropped = ([each.what, each.why] for each in result.dropped)
     _table(console, "not measured", ("what", "why"), dropped)
     spent = f"{result.seconds:.1f} s of {result.budget_seconds:g} s"
@@ -58,7 +65,18 @@ def _head(result: Result, console: Console) -> None:
         _line(console, "weights", drawn)
 
 
-_STEPS = ("form", "batch", "context", "mean", "p50", "p99", "audio s/s", "RTF", "memory")
+_STEPS = (
+    "form",
+    "batch",
+    "context",
+    "mean",
+    "p50",
+    "p99",
+    "floor ms",
+    "audio s/s",
+    "RTF",
+    "memory",
+)
 
 
 def _step(point: StepPoint) -> Row:
@@ -67,17 +85,19 @@ def _step(point: StepPoint) -> Row:
         str(point.batch),
         str(point.context),
         *_three(point.step),
+        "" if point.floor_ms is None else _ms(point.floor_ms),
         f"{point.audio_seconds_per_second:,.1f}",
         f"{point.real_time_factor:.3f}",
         _mib(point.memory_bytes),
     )
 
 
-_PARTS = ("batch", "context", "part", "mean", "p50", "p99", "GB/s", "TFLOP/s", "floor ms")
+_PARTS = ("form", "batch", "context", "part", "mean", "p50", "p99", "GB/s", "TFLOP/s", "floor ms")
 
 
 def _part(point: StepPoint, part: PartFigures) -> Row:
     return (
+        point.form,
         str(point.batch),
         str(point.context),
         part.part,
@@ -138,6 +158,7 @@ _LEVELS = (
     "p95",
     "p99",
     "gap p99",
+    "under-runs",
     "unbroken",
     "audio s/s",
     "CPU %",
@@ -151,7 +172,8 @@ def _server(figures: ServerFigures, console: Console) -> None:
     if figures.cancel is not None:
         names = zip(("mean", "p50", "p99"), _three(figures.cancel), strict=True)
         told = ", ".join(f"{name} {value}" for name, value in names)
-        _line(console, "cancel, ms", f"{told} ({figures.cancel.samples} times)")
+        about = f"{figures.cancel.samples} times, of {figures.cancel_streams} streams"
+        _line(console, "cancel, ms", f"{told} ({about})")
 
 
 def _level(level: Level) -> Row:
@@ -163,10 +185,25 @@ def _level(level: Level) -> Row:
         str(level.failed),
         *waits,
         "" if gap is None else _ms(gap.p99),
+        str(level.under_runs),
         f"{level.unbroken_share:.1%}",
         f"{level.audio_seconds_per_second:,.1f}",
         f"{level.cpu_percent:.0f}",
     )
+
+
+def _hour(hour: Hour) -> str:
+    about = f"{hour.frames:,} frames of {hour.clips:,} clips on {hour.rows} rows"
+    grown = f"{hour.growth / 2**20:+.1f} MiB from the second tenth to the last"
+    return f"{grown} ({about}, {hour.form}, {hour.seconds:.1f} s)"
+
+
+_TARGETS = ("what", "limit", "found", "verdict")
+
+
+def _target(target: Target) -> Row:
+    found = "" if target.found is None else f"{target.found:.3g}"
+    return (target.what, target.limit, found, target.verdict)
 
 
 def _parity(result: Result) -> str:
@@ -181,7 +218,8 @@ def _table(console: Console, title: str, columns: Sequence[str], rows: Iterable[
     table = Table(title=title, title_justify="left")
     for column in columns:
         table.add_column(
-            column, justify="left" if column in {"form", "part", "what", "why"} else "right"
+            column,
+            justify="left" if column in {"form", "part", "what", "why", "verdict"} else "right",
         )
     for row in rows:
         table.add_row(*map(escape, row))

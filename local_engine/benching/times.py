@@ -1,5 +1,6 @@
 """Times: what many of them come to, how a device's are taken, and how long a run may last."""
 
+import logging
 import math
 import signal
 import time
@@ -12,6 +13,8 @@ import torch
 
 from local_engine.benching.record import Dropped, Spread
 from local_engine.csm.running import OutOfMemory
+
+log = logging.getLogger(__name__)
 
 Found = TypeVar("Found")
 Clock = Callable[[], float]
@@ -99,7 +102,7 @@ class Budget:
     def attempt(
         self, what: str, share: float, do: Callable[[], Found], expected: float = 0.0
     ) -> Found | None:
-        """Measure, unless there is no time or memory for it; then it is dropped, and None."""
+        """Measure, unless there is no time or memory for it or it fails: then it is dropped."""
         left = self.until(share)
         if left <= 0:
             self.drop(what, "no time is left for it")
@@ -114,6 +117,11 @@ class Budget:
             self.drop(what, f"cut off after {left:.1f} s: the time is over")
         except (OutOfMemory, torch.OutOfMemoryError):
             self.drop(what, "the device has no memory for it")
+        # The other figures are worth having, whatever a device, a compiler or a driver says here.
+        except Exception as error:
+            log.exception("%s failed", what)
+            reason = str(error).strip().partition("\n")[0]
+            self.drop(what, f"{type(error).__name__}: {reason}")
         return None
 
     def each(

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,8 +16,12 @@ from local_engine.csm.loading.model import Model, load
 from local_engine.csm.messages import Ready
 from local_engine.csm.model.budget import plan_budget
 from local_engine.csm.model.codec.build import build_codec
+from local_engine.csm.model.exact import exact_float32
+from local_engine.csm.model.fp8 import refused
 from local_engine.csm.model.kernels import TORCH, Kernels
 from local_engine.csm.model.network import build_network
+from local_engine.csm.model.slots import kept_bytes
+from local_engine.csm.model.weights import with_fp8_depth
 from local_engine.csm.plan import Plan
 from local_engine.csm.prompting.codes_cache import CodesCache, cache_folder
 from local_engine.csm.prompting.preparer import PromptPreparer, SpokenVoice
@@ -25,6 +30,7 @@ from local_engine.csm.prompting.voices import Voice, read_voices, voice_codes
 from local_engine.csm.runner import TorchRunner
 from local_engine.csm.running import Codes, Prompt
 from local_engine.csm.settings import EngineSettings
+from local_engine.csm.shape import Shape
 from local_engine.csm.speaking.engine import Parts
 from local_engine.csm.speaking.life import Progress
 
@@ -40,7 +46,7 @@ def build(settings: EngineSettings, progress: Progress) -> Parts:
     """Load the model and make all that speaks with it; LoadError and others tell why not."""
     torch.set_num_threads(settings.threads or 1)
     exact_float32()
-    model = load(settings, progress)
+    model = _as_asked(load(settings, progress), settings)
     device = model.weights.audio_table.device
     if device.type == "cuda":
         # Triton launches on the device that is current, and a capture waits for it.
@@ -74,15 +80,20 @@ def build(settings: EngineSettings, progress: Progress) -> Parts:
     return Parts(runner, preparer, ready, _memory(device))
 
 
-def exact_float32() -> None:
-    """Have float32 computed as float32 by this whole process, on CUDA too.
-
-    cuDNN's convolutions would use TF32 by default, with 10 bits of mantissa: Mimi, which stays in
-    float32, would be heard and encoded otherwise than it was made. The language model has nothing
-    to lose by it: on CUDA it runs in bfloat16.
-    """
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
+def _as_asked(model: Model, settings: EngineSettings) -> Model:
+    """Give the model with what is to be fp8 in fp8; LoadError where the device has no fp8."""
+    device = model.weights.audio_table.device
+    if "fp8" not in {settings.depth_weights, settings.kv}:
+        return model
+    why = refused(torch.cuda.get_device_capability(device)) if device.type == "cuda" else None
+    if why is not None:
+        raise LoadError(f"depth_weights or kv is fp8; {why}")
+    log.warning("fp8 is in use: nobody has judged how it sounds")
+    weights = model.weights
+    if settings.depth_weights == "fp8":
+        weights = with_fp8_depth(weights)
+    shape = replace(model.shape, fp8_kv=settings.kv == "fp8")
+    return replace(model, weights=weights, shape=shape)
 
 
 def _longest(settings: EngineSettings, model: Model) -> int:
@@ -97,6 +108,8 @@ def _slots(settings: EngineSettings, model: Model, longest: int) -> int:
     table = model.weights.audio_table
     free = _free(table.device, settings.memory_share)
     budget = plan_budget(model.shape, table.dtype, free, longest)
+    spared = _spared_bytes(model.shape, table.dtype) * longest
+    budget = replace(budget, kv=budget.kv - spared)
     wanted = settings.slots or 1
     if budget.fixed + wanted * budget.slot > free:
         needed = (budget.fixed + wanted * budget.slot) // _MEGABYTE
@@ -109,6 +122,11 @@ def _slots(settings: EngineSettings, model: Model, longest: int) -> int:
     slots = settings.slots or min(most, budget.slots)
     log.info("memory: %s", budget.told(slots))
     return slots
+
+
+def _spared_bytes(shape: Shape, kind: torch.dtype) -> int:
+    """Count what a position's keys and values take less than in this type."""
+    return kept_bytes(replace(shape, fp8_kv=False), kind) - kept_bytes(shape, kind)
 
 
 def _free(device: torch.device, share: float) -> int:

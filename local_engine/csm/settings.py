@@ -35,6 +35,10 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """auto, cpu, cuda or cuda:N"""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the language model; auto is bfloat16 on CUDA and float32 on a CPU. Mimi stays float32."""
+    depth_weights: Literal["auto", "fp8"] = "auto"
+    """Of the depth decoder's layers; auto is `dtype`. fp8 is half the bytes, unjudged by ear."""
+    kv: Literal["auto", "fp8"] = "auto"
+    """Keys and values of the slots, likewise: with fp8 nearly twice as many fit."""
     slots: OrAuto = 0
     """Utterances at once; 0 takes what memory allows."""
     longest: OrAuto = 0

@@ -87,6 +87,8 @@ class Shape:
     codec: CodecShape
     stop_code: int = 0
     """A frame whose codebooks but the last are all this ends the clip."""
+    fp8_kv: bool = False
+    """Whether the backbone's keys and values are kept in fp8: no config.json's, but a setting."""
 
     @property
     def frame_samples(self) -> int:

@@ -4,9 +4,11 @@ Each asks for a clip, plays it, and asks again; the process tells in one line wh
 """
 
 import asyncio
+import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import msgspec
 import uvloop
@@ -19,7 +21,8 @@ _SPEECH = "/v1/audio/speech"
 _SAMPLE_BYTES = 2
 _OK = 200
 _POLL_SECONDS = 0.002
-_CANCELS = 8
+_LONG = 4
+"""A clip that is hung up on is so many times as long as others."""
 _PATIENCE = 10.0
 
 
@@ -30,10 +33,11 @@ class Load(Struct, frozen=True):
     port: int
     model: str
     clients: int
-    """0 measures cancelling instead."""
     seconds: float
     frames: int
     sample_rate: int = 24_000
+    cancels: int = 0
+    """Of one client, while the others listen; 0 measures the listening instead."""
 
 
 class Clip(Struct, frozen=True):
@@ -56,7 +60,7 @@ class Found(Struct, frozen=True):
 
 async def run(load: Load) -> Found:
     """Let all clients begin together; each ends with the clip it has when the time is over."""
-    if not load.clients:
+    if load.cancels:
         return await _cancelling(load)
     began = time.perf_counter()
     until = began + load.seconds
@@ -97,25 +101,55 @@ def _clip(heard: Heard, asked: float) -> Clip:
 
 
 async def _cancelling(load: Load) -> Found:
-    """Hang up at the first samples of a long clip, and wait until no clip runs."""
+    """Hang up at the first samples of a clip again and again, beside all others' clips."""
     began, took = time.perf_counter(), []
-    for number in range(_CANCELS):
-        request = _request(load, number, 100 * load.frames)
+    others = [
+        asyncio.ensure_future(_listen(load, number, math.inf)) for number in range(load.clients - 1)
+    ]
+    try:
+        speaking = await _until(partial(_speak, load), began + load.seconds)
+        for number in range(load.cancels if speaking else 0):
+            seconds = await _cancel(load, number)
+            if seconds is None:
+                break
+            took.append(seconds)
+    finally:
+        for other in others:
+            other.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+    return Found(time.perf_counter() - began, [], load.cancels - len(took), took)
+
+
+async def _cancel(load: Load, number: int) -> float | None:
+    """Give the seconds from hanging up until the server tells how the clip ended."""
+    request = _request(load, number, _LONG * load.frames)
+    try:
         async with exchange(load.host, load.port, request) as answer:
             if answer.status != _OK:
-                break
+                return None
             await anext(answer.pieces())
+            place = "/v1/utterances/" + answer.heads[b"x-utterance-id"].decode()
             closed = time.perf_counter()
-        if not await _idle(load, closed + _PATIENCE):
-            break
-        took.append(time.perf_counter() - closed)
-    return Found(time.perf_counter() - began, [], _CANCELS - len(took), took)
+        over = await _until(partial(_told, load, place), closed + _PATIENCE)
+    except (OSError, EOFError, Failed, ValueError):
+        return None
+    return time.perf_counter() - closed if over else None
 
 
-async def _idle(load: Load, until: float) -> bool:
+async def _speak(load: Load) -> bool:
+    """Tell whether all others have their slots."""
+    _, told = await fetch(load.host, load.port, "/metrics")
+    return running(told.decode().splitlines()) >= load.clients - 1
+
+
+async def _told(load: Load, place: str) -> bool:
+    status, _ = await fetch(load.host, load.port, place)
+    return status == _OK
+
+
+async def _until(asked: Callable[[], Awaitable[bool]], until: float) -> bool:
     while time.perf_counter() < until:
-        _, told = await fetch(load.host, load.port, "/metrics")
-        if running(told.decode().splitlines()) == 0:
+        if await asked():
             return True
         await asyncio.sleep(_POLL_SECONDS)
     return False

@@ -29,6 +29,9 @@ _LEVEL_SHARE = 0.5
 _CLIP_FRAMES = 4
 """A clip has so many times the frames of a point, so that its first audio is not all of it."""
 _END_SECONDS = 15
+_CANCELS = 16
+_CANCEL_STREAMS = 256
+"""Clips that are spoken while one after the other is hung up on."""
 
 
 class NotStarted(Exception):
@@ -68,7 +71,9 @@ def _measured(serving: Serving, run: Run, budget: Budget, share: float) -> Serve
         for clients in run.clients
     ]
     levels = list(budget.each(points, share))
-    cancelled = budget.attempt("cancelling", share, lambda: _ask(load))
+    streams = min(_CANCEL_STREAMS, max(run.clients))
+    cancelling = msgspec.structs.replace(load, clients=streams, cancels=_CANCELS)
+    cancelled = budget.attempt("cancelling", share, lambda: _ask(cancelling))
     ms = [1000 * each for each in cancelled.cancels] if cancelled else []
     if cancelled and cancelled.failed:
         why = "a clip was refused, or did not end within its time after its client hung up"
@@ -78,6 +83,7 @@ def _measured(serving: Serving, run: Run, budget: Budget, share: float) -> Serve
         frames=frames,
         levels=levels,
         cancel=spread(ms) if ms else None,
+        cancel_streams=streams,
     )
 
 
@@ -92,6 +98,7 @@ def level(clients: int, found: Found, processor: float) -> Level:
     """Sum up what the clients heard."""
     first = [1000 * clip.first_audio for clip in found.clips]
     gaps = [1000 * gap for clip in found.clips for gap in clip.gaps]
+    under_runs = sum(clip.under_runs for clip in found.clips)
     unbroken = sum(not clip.under_runs for clip in found.clips)
     return Level(
         clients=clients,
@@ -99,6 +106,7 @@ def level(clients: int, found: Found, processor: float) -> Level:
         failed=found.failed,
         first_audio=spread(first) if first else None,
         gap=spread(gaps) if gaps else None,
+        under_runs=under_runs,
         unbroken_share=unbroken / max(1, len(found.clips) + found.failed),
         audio_seconds_per_second=sum(clip.seconds for clip in found.clips) / found.seconds,
         cpu_percent=100 * processor / found.seconds,
@@ -124,6 +132,8 @@ def _serving(run: Run, seconds: float) -> Iterator[Serving]:
         "--device": run.device,
         "--dtype": run.dtype,
         "--codec": run.codec,
+        "--depth-weights": run.depth_weights,
+        "--kv": run.kv,
         "--threads": str(run.threads),
         "--slots": most,
         "--waiting": most,

@@ -18,6 +18,7 @@ def triton_kernels() -> Kernels:
     # Triton is not there on a CPU, and compiles nothing before it is used.
     from local_engine.csm.kernels import (  # noqa: PLC0415
         frame_attention,
+        matrix,
         norm,
         sampling,
         slot_attention,
@@ -29,6 +30,7 @@ def triton_kernels() -> Kernels:
         norm=norm.norm,
         add_norm=norm.add_norm,
         swiglu=swiglu.swiglu,
+        multiply=matrix.multiply,
         store=store.store,
         attend_slots=slot_attention.attend_slots,
         attend_frame=frame_attention.attend_frame,

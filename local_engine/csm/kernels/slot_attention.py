@@ -12,6 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from local_engine.csm.kernels.packing import scales_of, widened
 from local_engine.csm.model.attention import Cache, Places
 
 _BLOCK = 64
@@ -28,6 +29,7 @@ def attend_slots(q: Tensor, cache: Cache, places: Places, reach: int) -> Tensor:
     del reach
     tokens, heads, size = q.shape
     _, kv_heads, longest, _ = cache.k.shape
+    k_scales, v_scales = scales_of(cache)
     splits = splits_of(tokens * kv_heads, longest)
     found = torch.empty_like(q)
     parts = q.new_empty(tokens, heads, splits, size, dtype=torch.float32) if splits > 1 else found
@@ -42,6 +44,8 @@ def attend_slots(q: Tensor, cache: Cache, places: Places, reach: int) -> Tensor:
         parts,
         peaks,
         sums,
+        k_scales,
+        v_scales,
         *cache.k.stride()[:3],
         *cache.v.stride()[:3],
         _LOG2_E / math.sqrt(size),
@@ -51,6 +55,7 @@ def attend_slots(q: Tensor, cache: Cache, places: Places, reach: int) -> Tensor:
         SIZE_BLOCK=block,
         BLOCK=_BLOCK,
         SPLITS=splits,
+        FP8=cache.in_fp8,
         WIDE=q.dtype == torch.float32 or triton.knobs.runtime.interpret,
         num_warps=4,
         num_stages=2,
@@ -87,6 +92,8 @@ def _attend_part(
     parts: tl.tensor,
     peaks: tl.tensor,
     sums: tl.tensor,
+    k_scales: tl.tensor,
+    v_scales: tl.tensor,
     k_slot: tl.tensor,
     k_head: tl.tensor,
     k_position: tl.tensor,
@@ -100,6 +107,7 @@ def _attend_part(
     SIZE_BLOCK: tl.constexpr,
     BLOCK: tl.constexpr,
     SPLITS: tl.constexpr,
+    FP8: tl.constexpr,
     WIDE: tl.constexpr,
 ):
     """The queries of one key head on one part of its slot, with a running maximum."""
@@ -119,8 +127,8 @@ def _attend_part(
     queries = tl.load(q + head[:, None] * SIZE + place[None, :], mask=asked, other=0.0)
     if WIDE:
         queries = queries.to(tl.float32)
-    keys_at = k + slot * k_slot + kv_head * k_head + place[:, None]
-    values_at = v + slot * v_slot + kv_head * v_head + place[None, :]
+    key_row, value_row = slot * k_slot + kv_head * k_head, slot * v_slot + kv_head * v_head
+    keys_at, values_at = k + key_row + place[:, None], v + value_row + place[None, :]
     peak = tl.full((GROUP_BLOCK,), float("-inf"), tl.float32)
     total = tl.zeros((GROUP_BLOCK,), tl.float32)
     found = tl.zeros((GROUP_BLOCK, SIZE_BLOCK), tl.float32)
@@ -134,14 +142,22 @@ def _attend_part(
         values = tl.load(
             values_at + far[:, None] * v_position, mask=counts[:, None] & inner[None, :], other=0.0
         )
-        if WIDE:
+        if FP8:
+            keys, values = widened(keys, queries.dtype), widened(values, queries.dtype)
+        elif WIDE:
             keys, values = keys.to(tl.float32), values.to(tl.float32)
         scores = tl.dot(queries, keys, input_precision="ieee") * scale
+        if FP8:
+            own = tl.load(k_scales + (key_row + far * k_position) // 4, mask=counts, other=0.0)
+            scores = scores * own[None, :]
         scores = tl.where(counts[None, :], scores, float("-inf"))
         higher = tl.maximum(peak, tl.max(scores, 1))
         fade = tl.exp2(peak - higher)
         shares = tl.exp2(scores - higher[:, None])
         total = total * fade + tl.sum(shares, 1)
+        if FP8:
+            own = tl.load(v_scales + (value_row + far * v_position) // 4, mask=counts, other=0.0)
+            shares = shares * own[None, :]
         mixed = tl.dot(shares.to(values.dtype), values, input_precision="ieee")
         found = found * fade[:, None] + mixed
         peak = higher

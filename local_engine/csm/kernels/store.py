@@ -4,6 +4,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from local_engine.csm.kernels.packing import scales_of, shrunk
 from local_engine.csm.kernels.turning import turned
 from local_engine.csm.model.attention import Cache, Places
 from local_engine.csm.model.rope import RopeTable
@@ -15,7 +16,7 @@ _HEADS = 8
 def store(qkv: Tensor, rope: RopeTable, cache: Cache, places: Places) -> Tensor:
     """See attention.store."""
     qkv = qkv.contiguous()
-    _, kv_heads, _, size = cache.k.shape
+    kv_heads, size = cache.k.shape[1], cache.head_size
     tokens, packed = qkv.shape
     heads = packed // size - 2 * kv_heads
     q = qkv.new_empty(tokens, heads, size)
@@ -28,6 +29,7 @@ def store(qkv: Tensor, rope: RopeTable, cache: Cache, places: Places) -> Tensor:
         places.slots,
         places.positions,
         q,
+        *scales_of(cache),
         *cache.k.stride()[:3],
         *cache.v.stride()[:3],
         HEADS=heads,
@@ -35,6 +37,7 @@ def store(qkv: Tensor, rope: RopeTable, cache: Cache, places: Places) -> Tensor:
         SIZE=size,
         HALF=triton.next_power_of_2(size // 2),
         BLOCK=_HEADS,
+        FP8=cache.in_fp8,
         num_warps=1,
     )
     return q
@@ -50,6 +53,8 @@ def _store_heads(
     slots: tl.tensor,
     positions: tl.tensor,
     q: tl.tensor,
+    k_scales: tl.tensor,
+    v_scales: tl.tensor,
     k_slot: tl.tensor,
     k_head: tl.tensor,
     k_position: tl.tensor,
@@ -61,6 +66,7 @@ def _store_heads(
     SIZE: tl.constexpr,
     HALF: tl.constexpr,
     BLOCK: tl.constexpr,
+    FP8: tl.constexpr,
 ):
     """Some heads of a token; queries, keys and values lie behind each other in its row."""
     token = tl.program_id(0).to(tl.int64)
@@ -69,8 +75,9 @@ def _store_heads(
     place = tl.arange(0, HALF)[None, :]
     inner = place < SIZE // 2
     is_q = (head < HEADS) & inner
-    is_k = (head >= HEADS) & (head < HEADS + KV_HEADS) & inner
-    is_v = (head >= HEADS + KV_HEADS) & (head < HEADS + 2 * KV_HEADS) & inner
+    is_key = (head >= HEADS) & (head < HEADS + KV_HEADS)
+    is_value = (head >= HEADS + KV_HEADS) & (head < HEADS + 2 * KV_HEADS)
+    is_k, is_v = is_key & inner, is_value & inner
     read = qkv + token * ((HEADS + 2 * KV_HEADS) * SIZE) + head * SIZE + place
     first = tl.load(read, mask=is_q | is_k | is_v, other=0.0)
     second = tl.load(read + SIZE // 2, mask=is_q | is_k | is_v, other=0.0)
@@ -81,9 +88,14 @@ def _store_heads(
     to_q = q + token * (HEADS * SIZE) + head * SIZE + place
     tl.store(to_q, ahead, mask=is_q)
     tl.store(to_q + SIZE // 2, behind, mask=is_q)
-    to_k = k + slot * k_slot + (head - HEADS) * k_head + position * k_position + place
-    tl.store(to_k, ahead, mask=is_k)
-    tl.store(to_k + SIZE // 2, behind, mask=is_k)
-    to_v = v + slot * v_slot + (head - HEADS - KV_HEADS) * v_head + position * v_position + place
-    tl.store(to_v, first, mask=is_v)
-    tl.store(to_v + SIZE // 2, second, mask=is_v)
+    to_k = slot * k_slot + (head - HEADS) * k_head + position * k_position
+    to_v = slot * v_slot + (head - HEADS - KV_HEADS) * v_head + position * v_position
+    if FP8:
+        ahead, behind, key_scale = shrunk(ahead, behind)
+        first, second, value_scale = shrunk(first, second)
+        tl.store(k_scales + to_k // 4, key_scale, mask=is_key)
+        tl.store(v_scales + to_v // 4, value_scale, mask=is_value)
+    tl.store(k + to_k + place, ahead, mask=is_k)
+    tl.store(k + to_k + place + SIZE // 2, behind, mask=is_k)
+    tl.store(v + to_v + place, first, mask=is_v)
+    tl.store(v + to_v + place + SIZE // 2, second, mask=is_v)

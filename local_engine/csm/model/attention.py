@@ -6,15 +6,32 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from local_engine.csm.model.fp8 import SCALE_BYTES, pack, unpack
 from local_engine.csm.model.rope import RopeTable, rotate
 
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """Keys and values of one layer, each [slots + 1, kv_heads, positions, head_size]."""
+    """Keys and values of one layer, each [slots + 1, kv_heads, positions, head_size].
+
+    Or bytes [..., head_size + 4], where they are kept in fp8: see fp8.pack.
+    """
 
     k: Tensor
     v: Tensor
+
+    @property
+    def in_fp8(self) -> bool:
+        return self.k.dtype == torch.uint8
+
+    @property
+    def head_size(self) -> int:
+        return self.k.shape[3] - (SCALE_BYTES if self.in_fp8 else 0)
+
+    def read(self, slots: Tensor | slice, reach: int, kind: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Give the first positions of these slots, keys and values, for queries of this type."""
+        k, v = self.k[slots, :, :reach], self.v[slots, :, :reach]
+        return (unpack(k, kind), unpack(v, kind)) if self.in_fp8 else (k, v)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +49,10 @@ def store(qkv: Tensor, rope: RopeTable, cache: Cache, places: Places) -> Tensor:
     """
     cos, sin = rope.cos[places.positions], rope.sin[places.positions]
     q, k, v = split_heads(qkv, cache)
-    cache.k[places.slots, :, places.positions] = rotate(k, cos, sin)
+    k = rotate(k, cos, sin)
+    if cache.in_fp8:
+        k, v = pack(k), pack(v)
+    cache.k[places.slots, :, places.positions] = k
     cache.v[places.slots, :, places.positions] = v
     return rotate(q, cos, sin)
 
@@ -44,7 +64,7 @@ def attend_slots(q: Tensor, cache: Cache, places: Places, reach: int) -> Tensor:
     least itself, so that no row can become NaN.
     """
     place, last = torch.arange(reach, device=q.device), places.positions[:, None]
-    k, v = gathered(cache, places.slots, torch.minimum(place, last))
+    k, v = gathered(cache, places.slots, torch.minimum(place, last), q.dtype)
     return attend(q[:, None], k, v, (place <= last)[:, None])[:, 0]
 
 
@@ -81,18 +101,22 @@ def attend(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None) -> Tensor:
     return found.reshape(rows, heads, steps, size).transpose(1, 2).flatten(2)
 
 
-def gathered(cache: Cache, slots: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+def gathered(
+    cache: Cache, slots: Tensor, positions: Tensor, kind: torch.dtype
+) -> tuple[Tensor, Tensor]:
     """Keys and values of slots [rows] at positions [rows, n], each [rows, kv_heads, n, head_size].
 
     What must not be seen must not be read either: a mask does not keep a NaN out.
     """
     k, v = (kept[slots[:, None], :, positions] for kept in (cache.k, cache.v))
+    if cache.in_fp8:
+        k, v = unpack(k, kind), unpack(v, kind)
     return k.transpose(1, 2), v.transpose(1, 2)
 
 
 def split_heads(qkv: Tensor, cache: Cache) -> tuple[Tensor, Tensor, Tensor]:
     """[..., (heads + 2 * kv_heads) * head_size] as three of [..., heads of its own, head_size]."""
-    kv_heads, size = cache.k.shape[1], cache.k.shape[3]
+    kv_heads, size = cache.k.shape[1], cache.head_size
     apart = qkv.view(*qkv.shape[:-1], -1, size)
     q, k, v = apart.tensor_split((-2 * kv_heads, -kv_heads), dim=-2)
     return q, k, v

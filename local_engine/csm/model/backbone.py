@@ -81,8 +81,7 @@ def prefill(network: Network, slots: Slots, stretches: Sequence[Prefill]) -> Ten
         found = [
             attend(
                 q[None, one.first : one.last],
-                cache.k[None, one.slot, :, : one.end],
-                cache.v[None, one.slot, :, : one.end],
+                *cache.read(slice(one.slot, one.slot + 1), one.end, q.dtype),
                 one.seen,
             )[0]
             for one in laid

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from local_engine.csm.model import attention, layers, sampler
+from local_engine.csm.model import attention, fp8, layers, sampler
 from local_engine.csm.model.attention import Cache, Places
+from local_engine.csm.model.fp8 import Matrix
 from local_engine.csm.model.rope import RopeTable
 from local_engine.csm.model.sampler import Choice
 
@@ -18,6 +19,7 @@ class Kernels:
     norm: Callable[[Tensor, Tensor, float], Tensor] = layers.rms_norm
     add_norm: Callable[[Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor]] = layers.add_norm
     swiglu: Callable[[Tensor], Tensor] = layers.swiglu
+    multiply: Callable[[Tensor, Matrix], Tensor] = fp8.multiply
     store: Callable[[Tensor, RopeTable, Cache, Places], Tensor] = attention.store
     attend_slots: Callable[[Tensor, Cache, Places, int], Tensor] = attention.attend_slots
     attend_frame: Callable[[Tensor, RopeTable, Cache, int], Tensor] = attention.attend_frame

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from local_engine.csm.model.attention import Cache
+from local_engine.csm.model.fp8 import SCALE_BYTES
 from local_engine.csm.model.sampler import Choice
 from local_engine.csm.running import Sampling
 from local_engine.csm.shape import Shape
@@ -19,7 +20,8 @@ class Slots:
     """
 
     k: Tensor
-    """[layers, slots + 1, kv_heads, longest, head_size], turned to their positions"""
+    """[layers, slots + 1, kv_heads, longest, head_size], turned to their positions; or bytes
+    [..., head_size + 4] of fp8: see fp8.pack"""
     v: Tensor
     """as k"""
     length: Tensor
@@ -83,15 +85,28 @@ def signed(seed: int) -> int:
     return (seed + 2**63) % 2**64 - 2**63
 
 
+def kept_bytes(shape: Shape, kind: torch.dtype) -> int:
+    """Count the bytes of one position's keys and values in a slot."""
+    stack = shape.backbone
+    row = stack.head_size + SCALE_BYTES if shape.fp8_kv else stack.head_size * kind.itemsize
+    return 2 * stack.layers * stack.kv_heads * row
+
+
 def empty_slots(shape: Shape, slots: int, longest: int, like: Tensor) -> Slots:
-    """So many slots and the trash slot, all done; keys, values and hidden are of `like`'s type."""
+    """So many slots and the trash slot, all done.
+
+    Hidden is of `like`'s type, and so are keys and values that are not kept in fp8.
+    """
     rows, stack = slots + 1, shape.backbone
     kv = (stack.layers, rows, stack.kv_heads, longest, stack.head_size)
+    kind = like.dtype
+    if shape.fp8_kv:
+        kv, kind = (*kv[:-1], stack.head_size + SCALE_BYTES), torch.uint8
     whole = torch.zeros(rows, dtype=torch.int64, device=like.device)
     real = torch.zeros(rows, dtype=torch.float32, device=like.device)
     return Slots(
-        k=like.new_zeros(kv),
-        v=like.new_zeros(kv),
+        k=like.new_zeros(kv, dtype=kind),
+        v=like.new_zeros(kv, dtype=kind),
         length=whole,
         hidden=like.new_zeros(rows, stack.width),
         frame=whole.clone(),

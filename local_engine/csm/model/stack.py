@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from torch import Tensor
-from torch.nn.functional import linear
 
 from local_engine.csm.model.kernels import Kernels
 from local_engine.csm.model.weights import StackWeights
@@ -20,8 +19,9 @@ def run_stack(
     norms = [layer.attention_norm for layer in weights.layers[1:]] + [weights.norm]
     normed = kernels.norm(x, weights.layers[0].attention_norm, epsilon)
     for number, (layer, norm) in enumerate(zip(weights.layers, norms, strict=True)):
-        found = attend(number, linear(normed, layer.qkv))
-        x, normed = kernels.add_norm(x, linear(found, layer.out), layer.ffn_norm, epsilon)
-        made = kernels.swiglu(linear(normed, layer.gate_up))
-        x, normed = kernels.add_norm(x, linear(made, layer.down), norm, epsilon)
+        found = attend(number, kernels.multiply(normed, layer.qkv))
+        told = kernels.multiply(found, layer.out)
+        x, normed = kernels.add_norm(x, told, layer.ffn_norm, epsilon)
+        made = kernels.swiglu(kernels.multiply(normed, layer.gate_up))
+        x, normed = kernels.add_norm(x, kernels.multiply(made, layer.down), norm, epsilon)
     return normed

@@ -97,7 +97,7 @@ def compute_tile(network: Network, slots: Slots, tile: TileBuffers, reach: int) 
     def attend_layer(number: int, qkv: Tensor) -> Tensor:
         cache = slots.layer(number)
         q = kernels.store(qkv, network.backbone_rope, cache, laid.places)
-        k, v = gathered(cache, tile.slots, laid.held)
+        k, v = gathered(cache, tile.slots, laid.held, q.dtype)
         return attend(q.view(rows, tokens, *q.shape[1:]), k, v, laid.seen).flatten(0, 1)
 
     x = embed_tokens(network, tile.prompt.flatten(0, 1))

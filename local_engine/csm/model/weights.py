@@ -1,9 +1,11 @@
 """The weights of a loaded model, each with its shape; the rows of a matrix are its outputs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
+
+from local_engine.csm.model.fp8 import Matrix, to_fp8
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,15 +14,15 @@ class LayerWeights:
 
     attention_norm: Tensor
     """[width]"""
-    qkv: Tensor
+    qkv: Matrix
     """[(heads + 2 * kv_heads) * head_size, width]: queries, keys, values"""
-    out: Tensor
+    out: Matrix
     """[width, heads * head_size]"""
     ffn_norm: Tensor
     """[width]"""
-    gate_up: Tensor
+    gate_up: Matrix
     """[2 * ffn, width]: gate, up"""
-    down: Tensor
+    down: Matrix
     """[width, ffn]"""
 
 
@@ -50,3 +52,26 @@ class Weights:
     """[codebooks - 1, depth.width, codes]: logits of codebook k are hidden @ heads[k - 1]"""
     codec: Mapping[str, Tensor]
     """Mimi, both halves, by the names of transformers' files without `codec_model.`"""
+
+
+def with_fp8_depth(weights: Weights) -> Weights:
+    """Give the same model with the matrices of the depth decoder's layers in fp8.
+
+    They are read once per codebook: the most bytes of a frame. The heads stay as they are.
+    """
+    layers = tuple(_in_fp8(layer) for layer in weights.depth.layers)
+    return replace(weights, depth=replace(weights.depth, layers=layers))
+
+
+def _in_fp8(layer: LayerWeights) -> LayerWeights:
+    return replace(
+        layer,
+        qkv=_matrix(layer.qkv),
+        out=_matrix(layer.out),
+        gate_up=_matrix(layer.gate_up),
+        down=_matrix(layer.down),
+    )
+
+
+def _matrix(matrix: Matrix) -> Matrix:
+    return to_fp8(matrix) if isinstance(matrix, Tensor) else matrix

@@ -19,6 +19,8 @@ FLAGS: Mapping[str, str] = {
     "voices": "a voices.toml of named prompts",
     "device": "auto, cpu, cuda or cuda:N",
     "dtype": "auto, float32 or bfloat16",
+    "depth_weights": "auto, or fp8 (unjudged by ear) for the depth decoder's layers",
+    "kv": "auto, or fp8 (unjudged by ear) for keys and values",
     "slots": "clips spoken at once; 0 takes what memory allows",
     "longest": "positions of a slot, prompt and frames; 0 is the model's own",
     "per_key": "slots that one key may have at once; 0 means all",

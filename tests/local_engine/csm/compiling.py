@@ -13,6 +13,7 @@ from triton.runtime.jit import JITFunction
 
 from local_engine.csm.kernels import triton_kernels
 from local_engine.csm.model.attention import Cache, Places
+from local_engine.csm.model.fp8 import Fp8Matrix
 from local_engine.csm.model.rope import RopeTable
 from local_engine.csm.model.sampler import Choice
 
@@ -22,6 +23,7 @@ POINTERS = {
     torch.float32: "*fp32",
     torch.int64: "*i64",
     torch.bool: "*i1",
+    torch.uint8: "*u8",
 }
 
 
@@ -59,11 +61,18 @@ def launch_all(rows: int) -> None:
     def real() -> torch.Tensor:
         return some(rows, kind=torch.float32)
 
+    narrow = Fp8Matrix(some(1024, 8192).to(torch.float8_e4m3fn), some(1024, kind=torch.float32))
+    for batch in (rows, 128):
+        kernels.multiply(some(batch, 8192), narrow)
     kernels.add_norm(some(rows, 2048), some(rows, 2048), some(2048), 1e-5)
     kernels.swiglu(some(rows, 2 * 8192))
     cache, places = Cache(some(2, 8, 2048, 64), some(2, 8, 2048, 64)), Places(whole(), whole())
     kernels.store(some(rows, 48 * 64), RopeTable(some(2048, 64), some(2048, 64)), cache, places)
     kernels.attend_slots(some(rows, 32, 64), cache, places, 2048)
+    row = some(2, 8, 2048, 68, kind=torch.uint8)
+    kept = Cache(row, row.clone())
+    kernels.store(some(rows, 48 * 64), RopeTable(some(2048, 64), some(2048, 64)), kept, places)
+    kernels.attend_slots(some(rows, 32, 64), kept, places, 2048)
     frame = Cache(some(rows, 2, 32, 128), some(rows, 2, 32, 128))
     angles = RopeTable(some(32, 128), some(32, 128))
     kernels.attend_frame(some(rows, 1, 12 * 128), angles, frame, 3)

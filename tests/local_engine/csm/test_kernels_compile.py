@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 KERNELS = [
+    *("_multiply_part", "_add_parts") * 2,
     "_norm_row",
     "_swiglu_block",
     "_store_heads",
     "_attend_part",
     "_join_parts",
+    *("_store_heads", "_attend_part", "_join_parts"),
     "_attend_frame",
     "_sample_row",
 ]

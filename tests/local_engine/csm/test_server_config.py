@@ -30,6 +30,13 @@ def test_flags_are_read_as_their_settings_types() -> None:
     assert (model.deterministic, model.waiting) == (True, 3)
 
 
+def test_fp8_is_a_flag_for_each_of_its_two_uses() -> None:
+    (model,) = read_models(["a"], None, {"kv": "fp8"})
+    assert (model.kv, model.depth_weights) == ("fp8", "auto")
+    (model,) = read_models(["a"], None, {"depth_weights": "fp8"})
+    assert (model.kv, model.depth_weights) == ("auto", "fp8")
+
+
 def test_the_file_gives_every_field_and_flags_win(file: Path) -> None:
     file.write_text(
         '[[model]]\nname = "a"\nslots = 2\nsnapshot_megabytes = 7\n[[model]]\nname = "b"\n'
@@ -53,6 +60,7 @@ BAD_FILES = [
     ('[[model]]\nname = "a"\nslots = "2"\n', "model 'a': slots: Expected `int`"),
     ('[[model]]\nname = "a"\nslots = -1\n', "model 'a': slots: Expected `int` >= 0"),
     ('[[model]]\nname = "a"\ndtype = "half"\n', "model 'a': dtype: Invalid enum value 'half'"),
+    ('[[model]]\nname = "a"\nkv = "fp4"\n', "model 'a': kv: Invalid enum value 'fp4'"),
     ('[[model]]\nname = "a"\n[[model]]\nname = "a"\n', "two models 'a'"),
 ]
 
