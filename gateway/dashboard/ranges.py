@@ -18,8 +18,8 @@ RANGES: Mapping[str, str] = {
 }
 CUSTOM = "custom"
 USUAL = "7d"
-MOST_POINTS = 750
-"""A month of hours, or two years of days: more cannot be told apart."""
+MOST_POINTS = 400
+"""Sixteen days of hours, or a year of days: more cannot be told apart."""
 _DAYS = {"7d": 7, "30d": 30, "90d": 90}
 _FINEST_HOURS, _FINEST_DAYS = 3 * DAY_MS, 120 * DAY_MS
 _WIDTHS: Mapping[Bucket, int] = {"hour": HOUR_MS, "day": DAY_MS, "month": 28 * DAY_MS}

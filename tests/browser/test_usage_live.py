@@ -42,7 +42,7 @@ def test_figures_and_chart_come_up_to_date_without_a_new_page(
 
 def test_where_nothing_changed_nothing_is_sent(walker: Walker) -> None:
     page = walker.page
-    walker.go("/dashboard?range=30d&bucket=hour")
+    walker.go("/dashboard?range=7d&bucket=hour")
     shown = page.inner_html("#live")
     with page.expect_response(lambda each: each.url.endswith("bucket=hour")) as asked:
         ask_again(walker)

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, text
 
 RANGES = ("24h", "7d", "30d", "90d", "month")
-GROUPS = ("key", "project", "model", "provider", "app")
+GROUPS = ("key", "project", "model", "provider", "app", "task")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,9 @@ def _usage() -> Iterator[str]:
     for span in RANGES:
         yield from (f"/dashboard?range={span}&by={group}" for group in GROUPS)
     yield "/dashboard?range=7d&bucket=hour&by=key&measure=cost"
-    yield "/dashboard?range=30d&bucket=hour&by=model&measure=requests"
+    today = datetime.now(UTC)
+    first, last = ((today - timedelta(days=days)).strftime("%Y-%m-%d") for days in (15, 0))
+    yield f"/dashboard?from={first}&to={last}&bucket=hour&by=model&measure=requests"
     yield "/dashboard?range=90d&bucket=month&by=key&sort=name"
     yield "/dashboard?range=90d&by=app&measure=audio&sort=errors"
 

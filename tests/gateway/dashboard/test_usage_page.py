@@ -26,6 +26,8 @@ ABSURD = [
     "from=2026-01-01T10:10&to=2026-01-01T10:20",
     "range=a-century",
     "range=90d&bucket=hour",
+    "range=30d&bucket=hour",
+    "from=2024-01-01&to=2025-06-01&bucket=day",
     "bucket=fortnight",
     "measure=salary",
     "by=secret",
