@@ -22,6 +22,7 @@ PAGES = [
     ("/dashboard/keys", False),
     ("/dashboard/keys/new", True),
     ("/dashboard/projects", True),
+    ("/dashboard/projects/default", True),
     ("/dashboard/budgets", True),
     ("/dashboard/audit", True),
     ("/dashboard/engine", True),

@@ -89,7 +89,7 @@ def _administration(known: Known) -> Iterator[str]:
     key = known.key
     yield from (f"/dashboard/keys{asked}" for asked in ("?page=20", "?q=key+05", "/new", f"/{key}"))
     yield "/dashboard/keys?project=project-03&disabled=hide"
-    yield "/dashboard/projects"
+    yield from ("/dashboard/projects", "/dashboard/projects/default")
     yield from (f"/dashboard/budgets{asked}" for asked in ("", "?kind=key&page=20"))
     yield f"/dashboard/budgets?scope=key:{key}"
     yield f"/dashboard/budgets/set?scope=key:{key}&period=total"

@@ -85,11 +85,49 @@ def test_a_project_shows_its_keys_and_its_use(
     assert f"keys of {fresh} 1 {len(TEXT)} $" in row[:60]
 
 
-@pytest.mark.parametrize("place", ["/dashboard/projects", "/dashboard/organisations"])
+def test_what_a_project_keeps_is_changed_by_its_page(
+    visit: Visit, client: httpx.Client, fresh: str
+) -> None:
+    client.post("/v1/projects", json={"id": fresh})
+    place, typed = f"/dashboard/projects/{fresh}", {"name": SCRIPT, "keep_text_hours": "24"}
+    assert f'href="{place}"' in visit.page("/dashboard/projects")
+    answer = visit.send(place, typed | {"keep_audio_hours": ""})
+    assert answer.headers["location"] == f"{place}?done=changed"
+    page = visit.page(place, done="changed")
+    assert "The project is changed." in page
+    assert SCRIPT not in page
+    assert [field_of(page, name) for name in typed] == [SCRIPT, "24"]
+    assert "project.change" in page
+    [kept] = [row for row in client.get("/v1/projects").json()["data"] if row["id"] == fresh]
+    assert (kept["keep_text_hours"], kept["keep_audio_hours"]) == (24, 0)
+    made = len(changes(client, f"project:{fresh}"))
+    assert visit.send(place, typed).headers["location"] == f"{place}?done=same"
+    assert len(changes(client, f"project:{fresh}")) == made
+
+
+@pytest.mark.parametrize("hours", ["-1", "87601", "soon", "1.5"])
+def test_absurd_hours_are_told_beside_them_and_change_nothing(
+    visit: Visit, client: httpx.Client, hours: str
+) -> None:
+    before = client.get("/v1/projects").json()
+    answer = visit.send("/dashboard/projects/default", {"keep_audio_hours": hours})
+    assert answer.status_code == 400
+    assert "0 (not kept) to 87600" in answer.text.partition('id="keep_audio_hours-wrong"')[2][:200]
+    assert client.get("/v1/projects").json() == before
+
+
+def test_a_project_that_is_not_there_has_no_page(visit: Visit) -> None:
+    assert visit.client.get("/dashboard/projects/nowhere").status_code == 404
+    assert visit.send("/dashboard/projects/nowhere", {"name": "x"}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "place", ["/dashboard/projects", "/dashboard/organisations", "/dashboard/projects/default"]
+)
 def test_a_forged_form_or_a_key_that_only_speaks_makes_nothing(
     visit: Visit, gateway: Running, client: httpx.Client, place: str
 ) -> None:
-    kind = place.rpartition("/")[2]
+    kind = place.split("/")[2]
     before = client.get(f"/v1/{kind}").json()
     assert visit.client.post(place, data={"id": "forged", "csrf": "x"}).status_code == 403
     assert visit.client.post(place, data={"id": "forged"}).status_code == 403
