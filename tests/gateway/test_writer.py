@@ -131,3 +131,13 @@ async def test_whoever_waits_no_longer_is_not_served(
     assert "second" not in statuses(engine)
     with engine.connect() as connection:
         assert connection.execute(select(func.count()).select_from(generation)).scalar_one() <= 2
+
+
+async def test_what_is_asked_in_the_last_turn_is_done_before_the_end(engine: Failing) -> None:
+    ending = Writer(engine)  # type: ignore[arg-type]
+    await ending.submit(CreateKey(KEY, KEY, "n", "l", "speak", 1))
+    last = asyncio.gather(*(ending.submit(hold(name)) for name in ("a", "b")))
+    await asyncio.sleep(0)  # both are asked, and not handed over yet
+    await ending.close()
+    assert await asyncio.wait_for(last, 5) == [True, True]
+    assert statuses(engine) == {"a": "held", "b": "held"}
