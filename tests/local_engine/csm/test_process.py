@@ -191,7 +191,7 @@ def test_a_fatal_error_loses_all_and_ends_the_process() -> None:
         server.greet()
         server.speak(submit(1, LONG), submit(2, f"{LONG} fatal=10"), submit(3))
         assert {ended.finish for ended in server.ended.values()} == {"lost"}
-        assert server.frames[1] == 10
+        assert server.frames[1] >= 10  # the first may be spoken before the others have come
         assert server.wait() == FATAL
 
 
