@@ -120,10 +120,11 @@ class Trace:
         self.traceparent = f"00-{self.id}-{self.span_id}-{context.trace_flags:02x}"
 
     def end(self, steps: Sequence[Step], attributes: Attributes, error: str | None = None) -> None:
-        """Write the request's span down, with its steps as children."""
+        """Write the request's span down, with its steps as children: it began with the first."""
         if not self._context.trace_flags.sampled:
             return
-        whole = Step(self._name, self._began, time.monotonic(), attributes, error)
+        began = min([self._began, *(step.start for step in steps)])
+        whole = Step(self._name, began, time.monotonic(), attributes, error)
         spans = [self._span(step, self._child(), self._context) for step in steps]
         spans.append(self._span(whole, self._context, self._parent))
         self._tracing.record(spans)
