@@ -22,7 +22,7 @@ class Identity:
 
     @property
     def generation_id(self) -> str:
-        return f"gen-tts-{self.at_ms:013}-{self.random}"
+        return f"{first_id(self.at_ms)}-{self.random}"
 
     @property
     def request_id(self) -> str:
@@ -32,6 +32,11 @@ class Identity:
     def trace_id(self) -> str:
         """32 hex digits, as W3C Trace Context has them: 48 bits of time, then the random ones."""
         return f"{self.at_ms:012x}{self.random}"
+
+
+def first_id(at_ms: int) -> str:
+    """What is before every generation of that moment, and behind all earlier ones."""
+    return f"gen-tts-{at_ms:013}"
 
 
 def new_identity() -> Identity:

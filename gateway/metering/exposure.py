@@ -7,9 +7,9 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.tables import generation
+from gateway.tables.generations import OPEN
 
-# Written out, for only so do both databases see that the index of open requests is enough.
-_OPEN = text("status IN ('held', 'unknown')")
+_OPEN = text(OPEN)
 _QUERY = (
     select(
         generation.c.status,

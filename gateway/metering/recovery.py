@@ -20,13 +20,13 @@ from gateway.metering.operations import Beat, Closing, Judge, Leave, Lose, Resol
 from gateway.metering.writer import Writer
 from gateway.settings import RecoveryRules
 from gateway.tables import generation, instance
+from gateway.tables.generations import OPEN
 
 CHUNK = 500
 """Generations in one transaction."""
 MS_PER_HOUR = 3_600_000
 _STATUS = generation.c.status
-# Written out, for only so does SQLite see that the index of open requests is enough.
-_OPEN = text("status IN ('held', 'unknown')")
+_OPEN = text(OPEN)
 ABANDONED = Closing("voided", 503, 0, error_type="abandoned")
 """A hold that came to be after its request had been given up: nobody was ever asked."""
 log = logging.getLogger(__name__)

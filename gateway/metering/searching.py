@@ -13,9 +13,15 @@ from typing import Any, Literal, get_args
 from sqlalchemy import Column, ColumnElement, RowMapping, Select, and_, or_, select, text, union
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.identity import generation_of
+from gateway.identity import first_id, generation_of
 from gateway.tables import api_key, generation
-from gateway.tables.generations import BROUGHT_REQUEST, BROUGHT_TRACE
+from gateway.tables.generations import (
+    BROUGHT_REQUEST,
+    BROUGHT_TRACE,
+    FAILED,
+    FALLEN_BACK,
+    OPEN,
+)
 
 Status = Literal["held", "settled", "voided", "unknown"]
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -53,7 +59,6 @@ _COLUMNS = [
         "flags",
     )
 ]
-# Literal, as the partial indexes have them.
 _NAMED: tuple[tuple[Column[str], Any], ...] = (
     (_g.request_id, text(BROUGHT_REQUEST)),
     (_g.trace_id, text(BROUGHT_TRACE)),
@@ -61,9 +66,9 @@ _NAMED: tuple[tuple[Column[str], Any], ...] = (
     (_g.user, _g.user.is_not(None)),
 )
 """What free text is compared with, beside the identity, and which rows the index of it has."""
-_FAILED = text("error_type IS NOT NULL")
-_FALLEN_BACK = text("fallbacks > 0")
-_OPEN = text("status IN ('held', 'unknown')")
+_FAILED = text(FAILED)
+_FALLEN_BACK = text(FALLEN_BACK)
+_OPEN = text(OPEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,14 +193,10 @@ def _between(wanted: Wanted, after: str | None) -> list[ColumnElement[bool]]:
     """Ids begin with their time."""
     places = [] if after is None else [_g.id < after]
     if wanted.start_ms is not None:
-        places.append(_g.id >= _first_id(wanted.start_ms))
+        places.append(_g.id >= first_id(wanted.start_ms))
     if wanted.end_ms is not None:
-        places.append(_g.id < _first_id(wanted.end_ms))
+        places.append(_g.id < first_id(wanted.end_ms))
     return places
-
-
-def _first_id(at_ms: int) -> str:
-    return f"gen-tts-{at_ms:013}"
 
 
 def _leads(wanted: Wanted) -> list[Any]:  # noqa: PLR0911  # one an index

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.identity import first_id
 from gateway.metering.scopes import DAY_MS, HOUR_MS
 from gateway.tables import attempt, generation
 
@@ -65,4 +66,4 @@ def _wanted(now: int, sees: tuple[str | None, str | None]) -> Select[Any]:
 
 def _since(at_ms: int) -> ColumnElement[bool]:
     """Ids sort by time, so that the primary key finds a span of it."""
-    return attempt.c.generation_id >= f"gen-tts-{at_ms}"
+    return attempt.c.generation_id >= first_id(at_ms)

@@ -16,6 +16,10 @@ from sqlalchemy import (
 
 from gateway.tables.metadata import metadata
 
+# What partial indexes hold. Queries repeat it: only so does SQLite see that the index is enough.
+OPEN = "status IN ('held', 'unknown')"
+FAILED = "error_type IS NOT NULL"
+FALLEN_BACK = "fallbacks > 0"
 # What a client brought itself. All others are other writings of the generation's id, whose random
 # digits begin at its 23rd letter, and are found by it.
 BROUGHT_REQUEST = "substr(request_id, 5) <> substr(id, 9)"
@@ -77,8 +81,8 @@ generation = Table(
         "ix_generation_open",
         "status",
         "instance",
-        sqlite_where=text("status IN ('held', 'unknown')"),
-        postgresql_where=text("status IN ('held', 'unknown')"),
+        sqlite_where=text(OPEN),
+        postgresql_where=text(OPEN),
     ),
     # What requests are looked up by, newest first; ids grow with time.
     Index(None, "key_hash", "id"),
@@ -91,9 +95,9 @@ generation = Table(
             postgresql_where=text(where),
         )
         for name, columns, where in (
-            ("failed", ("id",), "error_type IS NOT NULL"),
-            ("error_type", ("error_type", "id"), "error_type IS NOT NULL"),
-            ("fallen_back", ("id",), "fallbacks > 0"),
+            ("failed", ("id",), FAILED),
+            ("error_type", ("error_type", "id"), FAILED),
+            ("fallen_back", ("id",), FALLEN_BACK),
             ("request", ("request_id",), BROUGHT_REQUEST),
             ("trace", ("trace_id",), BROUGHT_TRACE),
             ("session", ("session_id", "id"), "session_id IS NOT NULL"),
