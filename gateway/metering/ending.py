@@ -1,6 +1,6 @@
 """Ending: a hold becomes what was really used; what was lost stays counted until it is known."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 
 from gateway.errors import GatewayError, Unauthenticated
@@ -35,7 +35,7 @@ def resolve(books: Books, operation: Resolve) -> bool:
         return False
     closing, before = operation.closing, _counted(held)
     late = ("late",) if held.status == "unknown" else ()
-    _end_attempts(books, held, closing.attempts, "abandoned")
+    _end_attempts(books, held, closing.attempts, "abandoned", _nothing)
     kind = "settle" if closing.status == "settled" else "void"
     _charge(books, held, kind, closing.cost_nano, closing.charged_characters)
     over = ("over_hold",) if held.cost_nano > held.hold_nano else ()
@@ -57,7 +57,7 @@ def lose(books: Books, operation: Lose) -> bool:
         if attempts:
             last = attempts[max(attempts)]
             held.provider = last.provider
-        _end_attempts(books, held, (), "unknown")
+        _end_attempts(books, held, (), "unknown", _bound)
         _charge(books, held, "unknown", held.hold_nano, 0)
         _flag(held, ("recovered",))
         held.error_type = LOST
@@ -69,8 +69,8 @@ def judge(books: Books, operation: Judge) -> bool:
     """The operator's rule over what nobody came back for: the money stays spent, or comes back."""
     for held in _those(books, operation.generation_ids, "unknown"):
         before = _counted(held)
+        _end_attempts(books, held, (), "abandoned", _as_counted if operation.keep else _nothing)
         if not operation.keep:
-            _end_attempts(books, held, (), "abandoned")
             _charge(books, held, "void", 0, 0)
         _reclassify(books, held, "settled" if operation.keep else "voided", before)
     return True
@@ -134,16 +134,19 @@ def _charge(books: Books, held: Generation, kind: str, nano: int, characters: in
 
 
 def _end_attempts(
-    books: Books, held: Generation, results: Sequence[AttemptResult], unreported: str
+    books: Books,
+    held: Generation,
+    results: Sequence[AttemptResult],
+    outcome: str,
+    owed: Callable[[Attempt], int],
 ) -> None:
-    """Each attempt as it was reported; of the others, only lost ones may still owe something."""
+    """Each attempt as it was reported; the others by one outcome, and with what they may owe."""
     told = {result.seq: result for result in results}
     for seq, attempt in books.attempts.get(held.id, {}).items():
         if result := told.get(seq):
             values = _result(result)
         elif attempt.outcome in {"intent", "unknown"}:
-            owed = (attempt.bound_nano or 0) if unreported == "unknown" else 0
-            values = (unreported, owed, *_UNREPORTED)
+            values = (outcome, owed(attempt), *_UNREPORTED)
         else:
             continue
         books.ended.append((*values, held.id, seq))
@@ -153,9 +156,21 @@ def _end_attempts(
     )
 
 
+def _bound(attempt: Attempt) -> int:
+    return attempt.bound_nano or 0
+
+
+def _as_counted(attempt: Attempt) -> int:
+    return attempt.liability_nano
+
+
+def _nothing(_: Attempt) -> int:
+    return 0
+
+
 def _owe(books: Books, held: Generation, attempt: Attempt, *, outcome: str, owed: int) -> None:
     """Post what an attempt may owe its provider; beyond its bound it is an adjustment."""
-    bound, late = attempt.bound_nano or 0, attempt.outcome == "unknown"
+    bound, late = _bound(attempt), attempt.outcome == "unknown"
     within, before = min(owed, bound), attempt.liability_nano
     if late:
         books.enter(held.id, "liability", "adjust", attempt.seq, owed - before, 0)

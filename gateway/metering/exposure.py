@@ -3,13 +3,12 @@
 import time
 from dataclasses import dataclass
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.metering.unended import unended
 from gateway.tables import generation
-from gateway.tables.generations import OPEN
 
-_OPEN = text(OPEN)
 _QUERY = (
     select(
         generation.c.status,
@@ -18,7 +17,7 @@ _QUERY = (
         func.sum(generation.c.cost_nano).label("cost_nano"),
         func.min(generation.c.at_ms).label("oldest_ms"),
     )
-    .where(_OPEN)
+    .where(generation.c.id.in_(unended()))
     .group_by(generation.c.status)
 )
 

@@ -10,23 +10,21 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from sqlalchemy import ColumnElement, select, text
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.errors import GatewayError
 from gateway.metering.journal import Journal
 from gateway.metering.operations import Beat, Closing, Judge, Leave, Lose, Resolve
+from gateway.metering.unended import Unended, unended
 from gateway.metering.writer import Writer
 from gateway.settings import RecoveryRules
 from gateway.tables import generation, instance
-from gateway.tables.generations import OPEN
 
 CHUNK = 500
 """Generations in one transaction."""
 MS_PER_HOUR = 3_600_000
-_STATUS = generation.c.status
-_OPEN = text(OPEN)
 ABANDONED = Closing("voided", 503, 0, error_type="abandoned")
 """A hold that came to be after its request had been given up: nobody was ever asked."""
 log = logging.getLogger(__name__)
@@ -130,13 +128,12 @@ class Recovery:
         """End what has been unknown for long by the operator's rule."""
         hours, keep = self._rules.unknown_hours, self._rules.unknown == "keep"
         before_ms = int(time.time() * 1000 - hours * MS_PER_HOUR)
-        old = (_STATUS == "unknown") & (generation.c.at_ms < before_ms)
-        if ids := await self._ids(old):
+        if ids := await self._ids("unknown", generation.c.at_ms < before_ms):
             await self._writer.submit(Judge(tuple(ids), keep))
 
     async def _other_owners(self) -> dict[str, int | None]:
         """Every other gateway that has a row or holds something, with its beat."""
-        holders = select(generation.c.instance).where(_OPEN, _STATUS == "held").distinct()
+        holders = select(generation.c.instance).where(*_are("held")).distinct()
         async with self._reading.connect() as connection:
             names = (await connection.execute(holders)).scalars().all()
             rows = (await connection.execute(select(instance.c.id, instance.c.beat))).all()
@@ -146,11 +143,13 @@ class Recovery:
         return beats
 
     async def _held_by(self, instances: Iterable[str]) -> list[str]:
-        held = (_STATUS == "held") & generation.c.instance.in_(list(instances))
-        return await self._ids(held)
+        return await self._ids("held", generation.c.instance.in_(list(instances)))
 
-    async def _ids(self, where: ColumnElement[bool]) -> list[str]:
-        """Of open requests."""
-        wanted = select(generation.c.id).where(_OPEN, where).limit(CHUNK)
+    async def _ids(self, status: Unended, where: ColumnElement[bool]) -> list[str]:
+        wanted = select(generation.c.id).where(*_are(status), where).limit(CHUNK)
         async with self._reading.connect() as connection:
             return list((await connection.execute(wanted)).scalars())
+
+
+def _are(status: Unended) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return generation.c.id.in_(unended(status)), generation.c.status == status

@@ -91,7 +91,7 @@ async def test_where_nothing_runs_nothing_is_exposed_and_only_open_requests_are_
         query = _QUERY.compile(dialect=reading.dialect)
         async with reading.connect() as connection:
             plan = await connection.execute(text(f"EXPLAIN QUERY PLAN {query}"))
-            assert "ix_generation_open" in str(plan.all())
+            assert "ix_attempt_open" in str(plan.all())
 
 
 async def test_a_scrape_is_answered_without_a_database_and_says_so(tmp_path: Path) -> None:

@@ -63,5 +63,5 @@ async def test_unknown_money_is_whose_it_is_and_read_by_its_own_index(life: Life
                     engine.sync_engine, compile_kwargs={"literal_binds": True}
                 )
                 plan = await connection.execute(text(f"EXPLAIN QUERY PLAN {wanted}"))
-                assert "ix_generation_open" in " ".join(row.detail for row in plan)
+                assert "ix_attempt_open" in " ".join(row.detail for row in plan)
     await engine.dispose()

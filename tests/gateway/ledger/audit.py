@@ -108,6 +108,10 @@ def assert_one_ending(tables: Tables) -> None:
         asked = row["id"] in tried
         assert endings[row["id"]] == int(asked and row["status"] != "held"), row
         assert asked or row["instance"] is None, "a request was held without an intent"
+    for status, outcome in (("held", "intent"), ("unknown", "unknown")):
+        open_ = {row["id"] for row in tables["generation"] if row["status"] == status}
+        of_them = {r["generation_id"] for r in tables["attempt"] if r["outcome"] == outcome}
+        assert open_ == of_them, f"{status} requests are found by attempts that are {outcome}"
 
 
 def assert_whole_numbers(tables: Tables) -> None:

@@ -168,8 +168,8 @@ class Model:
             if found.status == "unknown":
                 found.status = "settled" if keep else "voided"
                 found.cost = found.cost if keep else 0
-                for attempt in () if keep else found.attempts.values():
-                    attempt.outcome, attempt.owed = "abandoned", 0
+                for attempt in found.attempts.values():
+                    attempt.outcome, attempt.owed = "abandoned", attempt.owed if keep else 0
 
     def open(self, id_: str, further: str | None = None) -> Generation:
         """A generation, with the periods that it counts on begun."""
