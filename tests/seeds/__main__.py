@@ -30,6 +30,7 @@ SETS: dict[str, tuple[str, ...]] = {
         *NO_POSTGRES,
     ),
     "writer": ("tests/gateway/test_writer.py", "tests/gateway/test_ledger.py", *NO_POSTGRES),
+    "recovery": ("tests/gateway/test_recovery.py", *NO_POSTGRES),
     "periods": ("tests/gateway/test_scopes.py",),
     "prices": ("tests/gateway/test_prices.py",),
     "access": ("tests/gateway/test_access.py",),
