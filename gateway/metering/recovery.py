@@ -98,7 +98,7 @@ class Recovery:
                 if not self._alone:  # else nobody is there to see it, and each beat is a commit
                     await self._writer.submit(Beat(self._writer.instance))
                 await self.sweep(time.monotonic())
-                await self._judge()
+                await self.judge()
             except (GatewayError, SQLAlchemyError, OSError) as error:
                 log.warning("recovery waits for the database: %s", type(error).__name__)
 
@@ -124,7 +124,7 @@ class Recovery:
         if lost:
             log.warning("%d requests of gateways that died are unknown now", lost)
 
-    async def _judge(self) -> None:
+    async def judge(self) -> None:
         """End what has been unknown for long by the operator's rule."""
         hours, keep = self._rules.unknown_hours, self._rules.unknown == "keep"
         before_ms = int(time.time() * 1000 - hours * MS_PER_HOUR)

@@ -173,6 +173,24 @@ async def test_the_operators_rule_ends_what_stayed_unknown(
     assert counters(engine, "provider:p")[:2] == (nano, 0)
 
 
+async def test_only_what_is_unknown_for_so_long_is_ended_by_the_rule(
+    writer: Writer, url: str, engine: Engine, tmp_path: Path
+) -> None:
+    for each in ("lost", "at work"):
+        await writer.submit(holding(each))
+    await writer.submit(Lose(("lost",)))
+    reading, journal = open_reading(database_url(url)), Journal(tmp_path, writer.instance)
+    await Recovery(writer, reading, journal, RecoveryRules()).judge()
+    assert told(engine, "lost")[0] == "unknown"
+    soon = Recovery(writer, reading, journal, RecoveryRules(unknown_hours=1e-9))
+    while told(engine, "lost")[0] == "unknown":
+        await soon.judge()
+    assert told(engine, "lost")[:2] == ("settled", BOUND)
+    assert told(engine, "at work")[0] == "held"
+    journal.close()
+    await reading.dispose()
+
+
 # Who is dead.
 
 
