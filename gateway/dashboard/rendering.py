@@ -39,6 +39,10 @@ def templates() -> Environment:
     return made
 
 
+def render(template: str, values: Mapping[str, object]) -> str:
+    return templates().get_template(template).render(values)
+
+
 def html(
     template: str,
     values: Mapping[str, object],
@@ -47,7 +51,7 @@ def html(
 ) -> Response[str]:
     """A page, or a part of one that is swapped in place."""
     return Response(
-        templates().get_template(template).render(values),
+        render(template, values),
         status_code=status,
         media_type="text/html",
         headers=HEADERS | dict(headers or {}),

@@ -11,7 +11,7 @@ from litestar.middleware.compression import CompressionMiddleware
 from litestar.response import Redirect
 from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.dashboard import files
+from gateway.dashboard import files, wrongs
 from gateway.dashboard.pages import (
     audit,
     budgets,
@@ -31,7 +31,7 @@ from gateway.dashboard.pages import (
 from gateway.dashboard.rendering import HEADERS, html
 from gateway.dashboard.visitor import Plain, SignedOut, seen
 from gateway.endpoints import answers
-from gateway.errors import GatewayError, MeteringUnavailable, NotFound
+from gateway.errors import GatewayError
 
 
 def _lead_to_sign_in(request: Plain, _: SignedOut) -> Response[Any]:
@@ -48,37 +48,18 @@ def _lead_to_sign_in(request: Plain, _: SignedOut) -> Response[Any]:
     return Redirect(place, status_code=303, headers=HEADERS)
 
 
-def _tell(request: Plain, error: GatewayError) -> Response[str]:
-    return _page(request, error.status, error.message)
-
-
-def _tell_http(request: Plain, error: HTTPException) -> Response[str]:
-    is_absent = error.status_code == NotFound.status
-    return _page(
-        request, error.status_code, "There is no such page." if is_absent else error.detail
-    )
+def _tell(request: Plain, error: Exception) -> Response[str]:
+    """What is wrong, under the pages' names for who is signed in; a part has no place for them."""
+    status, wrong = wrongs.told(request, error)
+    visitor = None if request.headers.get("hx-request") else seen(request)
+    told = {"status": status, "wrong": wrong, "visitor": visitor, "page": ""}
+    return html("error.html", told, status)
 
 
 def tell_http(request: Plain, error: HTTPException) -> Response[Any]:
     """Where no route was found, its address alone tells whether a page was meant."""
     is_page = request.url.path.startswith("/dashboard/")
-    return _tell_http(request, error) if is_page else answers.tell_http(request, error)
-
-
-def _tell_database(request: Plain, _: Exception) -> Response[str]:
-    return _page(request, MeteringUnavailable.status, "The database does not answer.")
-
-
-def _tell_fault(request: Plain, error: Exception) -> Response[str]:
-    answers.log_fault(request, error)
-    return _page(request, GatewayError.status, "The gateway itself failed; its log says why.")
-
-
-def _page(request: Plain, status: int, wrong: str) -> Response[str]:
-    """What is wrong, under the pages' names for who is signed in; a part has no place for them."""
-    visitor = None if request.headers.get("hx-request") else seen(request)
-    told = {"status": status, "wrong": wrong, "visitor": visitor, "page": ""}
-    return html("error.html", told, status)
+    return _tell(request, error) if is_page else answers.tell_http(request, error)
 
 
 PACKED = CompressionConfig(
@@ -121,9 +102,7 @@ dashboard = Router(
     ],
     exception_handlers={
         SignedOut: _lead_to_sign_in,
-        GatewayError: _tell,
-        HTTPException: _tell_http,
-        SQLAlchemyError: _tell_database,
-        Exception: _tell_fault,
+        # Those of the API are nearer to these errors than one for all of them would be.
+        **dict.fromkeys((GatewayError, HTTPException, SQLAlchemyError, Exception), _tell),
     },
 )

@@ -8,7 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, and_, func, select
+from sqlalchemy import (
+    BigInteger,
+    CompoundSelect,
+    RowMapping,
+    Select,
+    and_,
+    cast,
+    func,
+    null,
+    select,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.metering.scopes import DAY_MS
@@ -42,25 +53,31 @@ async def use_by_model(connection: AsyncConnection, sees: Sees) -> Mapping[str, 
 
 
 async def use_of_model(connection: AsyncConnection, model: str, sees: Sees) -> ModelUse:
-    of_it = rollup.c.model == model
-    by_day = _seen(select(rollup.c.start_ms, *_SUMS), sees).where(of_it).group_by(rollup.c.start_ms)
-    found = {
-        row["start_ms"]: Use.of(row) for row in (await connection.execute(by_day)).mappings().all()
-    }
-    by_app = (
-        _seen(select(rollup.c.app, *_SPOKEN), sees)
-        .where(of_it)
-        .group_by(rollup.c.app)
-        .order_by(func.sum(rollup.c.characters).desc(), rollup.c.app)
-        .limit(MOST_APPS)
-    )
-    apps = (await connection.execute(by_app)).mappings().all()
+    found: dict[int, Use] = {}
+    apps: list[tuple[str, Use]] = []
+    for row in (await connection.execute(_of_model(model, sees))).mappings():
+        if row["start_ms"] is None:
+            apps.append((row["app"], Use.of(row)))
+        else:
+            found[row["start_ms"]] = Use.of(row)
     total = Use()
     for use in found.values():
         total.add(use)
     first = _first_day()
     days = tuple((at, found.get(at, Use())) for at in range(first, first + DAYS * DAY_MS, DAY_MS))
-    return ModelUse(days, tuple((row["app"], _spoken(row)) for row in apps), total)
+    return ModelUse(days, tuple(sorted(apps, key=lambda app: (-app[1].characters, app[0]))), total)
+
+
+def _of_model(model: str, sees: Sees) -> CompoundSelect[Any]:
+    """Its days and its first apps, of rows that are read once for both."""
+    rows = _seen(select(rollup.c.start_ms, rollup.c.app, *_SUMS), sees)
+    used = rows.where(rollup.c.model == model).group_by(rollup.c.start_ms, rollup.c.app).cte("used")
+    sums = [func.sum(used.c[name]).label(name) for name in Use.__slots__]
+    by_day = select(used.c.start_ms, null().label("app"), *sums).group_by(used.c.start_ms)
+    by_app = select(cast(null(), BigInteger).label("start_ms"), used.c.app, *sums)
+    most = func.sum(used.c.characters).desc()
+    first = by_app.group_by(used.c.app).order_by(most, used.c.app).limit(MOST_APPS)
+    return union_all(by_day, select(first.subquery()))
 
 
 def _seen(wanted: Select[Any], sees: Sees) -> Select[Any]:

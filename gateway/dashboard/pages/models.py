@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from litestar import Response, get
 
+from gateway.dashboard.flowing import flowing
 from gateway.dashboard.offering import OfferRow, from_words, offer_rows
 from gateway.dashboard.rendering import html
 from gateway.dashboard.snippets import snippets
@@ -85,30 +87,33 @@ class Asked:
 
 
 @get("/dashboard/models")
-async def page(request: Plain) -> Response[str]:
+async def page(request: Plain) -> Response[Any]:
     """Every model that the catalogue knows, and how much of each the visitor's keys used."""
     visitor = await visitor_of(request)
     gateway, query = visitor.gateway, request.query_params
     asked = Asked(**{name: query.get(name, "")[:200] for name in Asked.__slots__})
-    async with gateway.reading.connect() as connection:
-        used = await use_by_model(connection, visitor.caller.sees)
     offers = [each for offers in gateway.routes.catalog.models.values() for each in offers]
     values = {
         "visitor": visitor,
         "page": "models",
         "asked": asked,
-        "rows": _listed(gateway, asked, used),
         "named": _stand_ins(gateway),
         "capabilities": sorted(_all(offers, "capabilities")),
         "languages": sorted(_all(offers, "languages")),
         "providers": list(gateway.routes.catalog.providers),
         "sorts": SORT_TITLES,
     }
-    return html("models.html", values)
+
+    async def find() -> dict[str, object]:
+        async with gateway.reading.connect() as connection:
+            used = await use_by_model(connection, visitor.caller.sees)
+        return {"rows": _listed(gateway, asked, used)}
+
+    return await flowing(request, ("models.html", "models_list.html"), values, find)
 
 
 @get("/dashboard/models/{name:path}")
-async def one(request: Plain, name: str) -> Response[str]:
+async def one(request: Plain, name: str) -> Response[Any]:
     """A model, or a task or alias, by what it stands for."""
     visitor = await visitor_of(request)
     gateway, name = visitor.gateway, name.strip("/")
@@ -116,8 +121,6 @@ async def one(request: Plain, name: str) -> Response[str]:
     models = (name,) if name in catalog.models else meant(gateway.routes, name)
     offers = [offer for model in models for offer in catalog.models[model]]
     rows = offer_rows(gateway, offers, gateway.moment())
-    async with gateway.reading.connect() as connection:
-        used = await use_of_model(connection, models[0], visitor.caller.sees)
     voice = rows[0].offer.default_voice if len(models) == 1 else next(iter(catalog.families), "")
     values = {
         "visitor": visitor,
@@ -129,13 +132,19 @@ async def one(request: Plain, name: str) -> Response[str]:
         "languages": sorted(_all(offers, "languages")),
         "capabilities": sorted(_all(offers, "capabilities")),
         "voices": _voices(rows),
-        "use": used,
-        "bars": bars([use.characters for _, use in used.days]),
         "width": CHART_WIDTH,
         "height": CHART_HEIGHT,
         "snippets": snippets(str(request.base_url).rstrip("/"), name, voice),
     }
-    return html("model.html", values)
+    if name != models[0]:
+        return html("model.html", values)
+
+    async def find() -> dict[str, object]:
+        async with gateway.reading.connect() as connection:
+            used = await use_of_model(connection, name, visitor.caller.sees)
+        return {"use": used, "bars": bars([use.characters for _, use in used.days])}
+
+    return await flowing(request, ("model.html", "model_use.html"), values, find)
 
 
 def bars(amounts: list[int]) -> list[tuple[float, float, float, float]]:

@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from litestar import Response, get
 
+from gateway.dashboard.flowing import flowing
 from gateway.dashboard.offering import POLICIES, OfferRow, offer_rows, range_words
-from gateway.dashboard.rendering import html
 from gateway.dashboard.visitor import Plain, visitor_of
 from gateway.endpoints.state import Gateway
 from gateway.errors import GatewayError
@@ -85,15 +86,22 @@ class Flow:
 
 
 @get("/dashboard/providers")
-async def page(request: Plain) -> Response[str]:
+async def page(request: Plain) -> Response[Any]:
     visitor = await visitor_of(request)
-    gateway, moment = visitor.gateway, visitor.gateway.moment()
-    async with gateway.reading.connect() as connection:
-        seen = await traffic(connection, visitor.caller.sees)
+
+    async def find() -> dict[str, object]:
+        async with visitor.gateway.reading.connect() as connection:
+            seen = await traffic(connection, visitor.caller.sees)
+        return _told(visitor.gateway, seen)
+
+    values = {"visitor": visitor, "page": "providers"}
+    return await flowing(request, ("providers.html", "providers_now.html"), values, find)
+
+
+def _told(gateway: Gateway, seen: Mapping[str, Traffic]) -> dict[str, object]:
+    moment = gateway.moment()
     rows = _providers(gateway, moment, seen)
-    values = {
-        "visitor": visitor,
-        "page": "providers",
+    return {
         "on": [row for row in rows if not row.provider.off],
         "off": [row for row in rows if row.provider.off],
         "flows": _flows(gateway, moment, seen),
@@ -101,7 +109,6 @@ async def page(request: Plain) -> Response[str]:
         "policies": POLICIES,
         "tasks": [task for task in gateway.routes.tasks.values() if task.policy],
     }
-    return html("providers.html", values)
 
 
 def _providers(gateway: Gateway, moment: Moment, seen: Mapping[str, Traffic]) -> list[ProviderRow]:

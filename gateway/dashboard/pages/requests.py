@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import get_args
+from typing import Any, get_args
 from urllib.parse import urlencode
 
 from litestar import Response, get
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.dashboard.flowing import flowing
 from gateway.dashboard.rendering import html
 from gateway.dashboard.visitor import Plain, Visitor, visitor_of
 from gateway.metering import searching
@@ -38,28 +39,39 @@ class Asked:
 
 
 @get("/dashboard/requests")
-async def page(request: Plain) -> Response[str]:
+async def page(request: Plain) -> Response[Any]:
     visitor = await visitor_of(request)
     asked = understood(request.query_params, visitor)
-    async with visitor.gateway.reading.connect() as connection:
-        found = Page([]) if asked.wrong else await _search(connection, asked)
-        names = await searching.names_of(connection, [row["key_hash"] for row in found.rows])
     catalog = visitor.gateway.routes.catalog
     values = {
         "visitor": visitor,
         "page": "requests",
         "asked": asked,
-        "found": found,
-        "names": names,
-        "looked_to": None if found.after is None else moment_of(found.after),
-        "older": None if found.after is None else asked.older(found.after),
         "models": sorted(catalog.models),
         "providers": sorted(catalog.providers),
         "statuses": STATUSES,
     }
-    is_part = "hx-request" in request.headers
-    template = "requests_rows.html" if is_part else "requests.html"
-    return html(template, values, 400 if asked.wrong else 200)
+
+    async def find() -> dict[str, object]:
+        async with visitor.gateway.reading.connect() as connection:
+            found = await _search(connection, asked)
+            names = await searching.names_of(connection, [row["key_hash"] for row in found.rows])
+        return _told(asked, found, names)
+
+    if asked.wrong:
+        return html("requests.html", values | {"part": ""}, 400)
+    if "hx-request" in request.headers:
+        return html("requests_rows.html", values | await find())
+    return await flowing(request, ("requests.html", "requests_log.html"), values, find)
+
+
+def _told(asked: Asked, found: Page, names: Mapping[str, str]) -> dict[str, object]:
+    return {
+        "found": found,
+        "names": names,
+        "looked_to": None if found.after is None else moment_of(found.after),
+        "older": None if found.after is None else asked.older(found.after),
+    }
 
 
 async def _search(connection: AsyncConnection, asked: Asked) -> Page:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.access.keys import Caller
 from gateway.dashboard import words
+from gateway.dashboard.flowing import flowing
 from gateway.dashboard.limits import Limits, limits_of
 from gateway.dashboard.ranges import RANGES, Range
 from gateway.dashboard.rendering import HEADERS, html
@@ -56,7 +57,7 @@ class Found:
 
 @get("/dashboard")
 async def page(request: Plain) -> Response[Any]:
-    """The parts that live are asked for again, as a whole page of which they are taken.
+    """The part that lives is asked for again alone.
 
     Who asks says what is shown already, and is sent nothing where that is all there is.
     """
@@ -68,11 +69,19 @@ async def page(request: Plain) -> Response[Any]:
     except InvalidRequest as error:
         usual = view_of({}, visitor.caller)
         return html("usage.html", told | {"view": usual, "wrong": error.message}, 400)
-    async with visitor.gateway.reading.connect() as connection:
-        found = await _find(connection, view, visitor.caller)
-    if request.headers.get("if-none-match") == found.tag:
+
+    async def find() -> dict[str, Found]:
+        async with visitor.gateway.reading.connect() as connection:
+            return {"found": await _find(connection, view, visitor.caller)}
+
+    told |= {"view": view, "wrong": None}
+    shown = request.headers.get("if-none-match")
+    if shown is None:
+        return await flowing(request, ("usage.html", "usage_live.html"), told, find)
+    found = await find()
+    if found["found"].tag == shown:
         return Response(None, status_code=304, headers=HEADERS)
-    return html("usage.html", told | {"view": view, "found": found, "wrong": None})
+    return html("usage_live.html", told | found)
 
 
 @get("/dashboard/usage.csv")

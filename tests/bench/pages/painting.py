@@ -10,7 +10,14 @@ from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 from gateway.dashboard.sessions import COOKIE
 
-PAGES = ("/dashboard", "/dashboard?range=30d&by=model", "/dashboard/requests", "/dashboard/models")
+PAGES = (
+    "/dashboard",
+    "/dashboard?range=30d&by=model",
+    "/dashboard/requests",
+    "/dashboard/models",
+    "/dashboard/models/openai/tts-1",
+    "/dashboard/providers",
+)
 TIMES = 5
 PAINTED = """() => new Promise((tell) => new PerformanceObserver((list) => {
   const found = list.getEntriesByName("first-contentful-paint")[0];

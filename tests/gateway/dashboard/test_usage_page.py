@@ -187,4 +187,5 @@ def test_who_shows_all_that_there_is_is_sent_nothing(
             settled(asking, spoken)
         changed = own.get("/dashboard", headers={"if-none-match": tag})
     assert changed.status_code == 200
+    assert "<html" not in changed.text
     assert shown(changed.text) != tag
