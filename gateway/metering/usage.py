@@ -156,7 +156,8 @@ async def summary(  # noqa: PLR0913, PLR0917  # what a page asks for
     timed = _read(window, "hour", None).cte("hours") if bucket == "hour" else days
     most: list[ColumnElement[Any] | str] = [] if by is None else [desc(_SUMS.get(by, by))]
     in_order = [*most, "name", "key_hash"]
-    members = _split(days, None, group_by).order_by(*in_order).limit(most_members)
+    whose = select(days.c.member, *_sums(days)).group_by(days.c.member).subquery()
+    members = _split(whose, None, group_by).order_by(*in_order).limit(most_members)
     wanted = union_all(_split(timed, bucket, None), select(members.subquery()))
     rows = await connection.execute(wanted.order_by(*in_order))
     found = Summary({}, {})
