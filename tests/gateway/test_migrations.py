@@ -139,6 +139,40 @@ def test_use_from_before_0005_is_told_by_task_and_summed_again_on_the_way_back(
         assert sorted(map(dict, rows), key=str) == sorted(wanted, key=str)
 
 
+def test_rollups_are_made_anew_on_sqlite_with_all_that_was_in_them(settings: Settings) -> None:
+    is_sqlite = settings.database.url.startswith("sqlite")
+    wanted = [_use(*whose) | {"task": "calm"} for whose in _USED_IN_0004]
+    with open_writing(database_url(settings.database.url), checkpoints=True).begin() as connection:
+        former = config()
+        former.attributes["connection"] = connection
+        command.upgrade(former, "0007")
+        _insert(connection, [("rollup", row) for row in wanted])
+    migrate(settings)
+    with open_writing(database_url(settings.database.url), checkpoints=True).begin() as connection:
+        assert _rollups(connection) == sorted(wanted, key=str)
+        assert _is_one_tree(connection) == is_sqlite
+        back = config()
+        back.attributes["connection"] = connection
+        command.downgrade(back, "0007")
+        assert _rollups(connection) == sorted(wanted, key=str)
+        assert not _is_one_tree(connection)
+
+
+def _rollups(connection: Connection) -> list[dict[str, object]]:
+    """With the columns in the order in which `_use` has them."""
+    names = (*_use("", 0, "", 0, 0), "task")
+    rows = connection.execute(text("SELECT * FROM rollup")).mappings().all()
+    assert set(rows[0]) == set(names)
+    return sorted(({name: row[name] for name in names} for row in rows), key=str)
+
+
+def _is_one_tree(connection: Connection) -> bool:
+    if connection.dialect.name != "sqlite":
+        return False
+    made = text("SELECT sql FROM sqlite_master WHERE name = 'rollup'")
+    return "WITHOUT ROWID" in str(connection.execute(made).scalar_one())
+
+
 _DAY = 1_700_006_400_000  # 2023-11-15
 _HOUR = 3_600_000
 _OF_0004: list[tuple[str, int, str | None, str | None, int]] = [
