@@ -1,12 +1,12 @@
 """Budgets as a page tells them: what of each limit is used, what is left, and until when."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.access.keys import Caller
-from gateway.dashboard.accounts import key_hashes, measures
+from gateway.dashboard.accounts import Measure, key_hashes, measures
 from gateway.metering import register
 from gateway.metering.register import Account, KeyName
 from gateway.metering.scopes import GLOBAL, period_end, project_scope, scope_of
@@ -42,16 +42,12 @@ async def limits_of(connection: AsyncConnection, caller: Caller) -> Limits:
     accounts: list[Account] = []
     for scope in _scopes(caller):
         accounts += await register.budgets(connection, scope, limit=MOST_READ)
-    keys = key_hashes(account.budget.scope for account in accounts)
+    limits = [limit for account in accounts for limit in _limits(account)]
+    fullest = sorted(limits, key=lambda limit: -limit.used)[:MOST_TOLD]
+    keys = key_hashes(limit.account.budget.scope for limit in fullest)
     names = await register.key_names(connection, keys)
-    found = [
-        limit
-        for account in accounts
-        if account.budget.period != "minute"
-        for limit in _limits(account, _owner(account, names, caller))
-    ]
-    found.sort(key=lambda limit: -limit.used)
-    return Limits(found[:MOST_TOLD], max(0, len(found) - MOST_TOLD))
+    shown = [_told(limit, _owner(limit.account, names, caller)) for limit in fullest]
+    return Limits(shown, len(limits) - len(shown))
 
 
 def _scopes(caller: Caller) -> list[str | None]:
@@ -72,19 +68,36 @@ def _owner(account: Account, names: Mapping[str, KeyName], caller: Caller) -> st
     return f"{_OWNER.get(kind, kind)} {name}"
 
 
-def _limits(account: Account, owner: str) -> list[Limit]:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A limit that is not put into words yet: most are not among the fullest."""
+
+    account: Account
+    measure: Measure
+    most: int
+    left: int
+
+    @property
+    def used(self) -> float:
+        return 1 - self.left / self.most if self.most else 1.0
+
+
+def _limits(account: Account) -> Iterator[_Found]:
     """Of money, characters and requests, those that there are."""
-    budget = account.budget
-    resets = period_end(budget.period, account.balance.start_ms)
-    return [
-        Limit(
-            owner,
-            "in all" if budget.period == "total" else f"per {budget.period}",
-            each.written(each.limit),
-            each.written(each.left),
-            1 - each.left / each.limit if each.limit else 1.0,
-            resets,
-        )
-        for each in measures(account)
-        if each.name != "requests at once" and each.limit is not None and each.left is not None
-    ]
+    if account.budget.period == "minute":
+        return
+    for each in measures(account):
+        if each.name != "requests at once" and each.limit is not None and each.left is not None:
+            yield _Found(account, each, each.limit, each.left)
+
+
+def _told(limit: _Found, owner: str) -> Limit:
+    period = limit.account.budget.period
+    return Limit(
+        owner,
+        "in all" if period == "total" else f"per {period}",
+        limit.measure.written(limit.most),
+        limit.measure.written(limit.left),
+        limit.used,
+        period_end(period, limit.account.balance.start_ms),
+    )

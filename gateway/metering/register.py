@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.metering.balances import Balance
 from gateway.metering.operations import Budget
 from gateway.metering.scopes import Period, balance_id, period_start, scope_of
+from gateway.metering.spent import Spent, spent_since
 from gateway.metering.statements import BALANCE
-from gateway.metering.usage import Spent, spent_since
 from gateway.tables import api_key, audit, balance, budget, organisation, project, rollup, secret
 
 PAGE = 100

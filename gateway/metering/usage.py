@@ -1,21 +1,23 @@
-"""What has been used: series over the rollups, what keys spent lately, and keys' balances.
+"""What has been used, as the rollups tell it: in series, and in a page's summary.
 
 Requests that are still held are not in it; they are counted when they end.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
+    CompoundSelect,
+    FromClause,
     RowMapping,
     Select,
-    and_,
-    case,
+    String,
+    cast,
     desc,
     func,
+    null,
     select,
     union_all,
 )
@@ -39,6 +41,12 @@ _GROUPS: dict[Group, ColumnElement[Any]] = {
     "task": rollup.c.task,
     "project": rollup.c.key_hash,  # whose key it is, is looked up afterwards
 }
+_NOT_TOLD: dict[str, ColumnElement[Any]] = {
+    "start": cast(null(), BigInteger),
+    "name": cast(null(), String),
+    "key_hash": cast(null(), String),
+}
+"""The columns of an answer by which it is not split."""
 
 
 @dataclass(slots=True)
@@ -106,13 +114,13 @@ async def series(
         raise _too_much("by the hour at most ten years can be told")
     # A month is summed up from its days.
     most_read = most_rows * (10 if bucket == "month" else 1)
-    wanted = _grouped(window, bucket, group_by).limit(most_read + 1)
+    read = _read(window, bucket, group_by).subquery()
+    wanted = _split(read, bucket, group_by).limit(most_read + 1)
     rows = (await connection.execute(wanted)).mappings().all()
     used: Series = {}
     for row in rows:
-        start = int(row["start"])
-        at = period_start("month", start) if bucket == "month" else start
-        used.setdefault((at, _member(row, group_by)), Use()).add(Use.of(row))
+        place = (_begin(row, bucket), _member(row, group_by))
+        used.setdefault(place, Use()).add(Use.of(row))
     if len(rows) > most_read or len(used) > most_rows:
         raise _too_much(f"it comes to more than {most_rows} rows")
     return dict(sorted(used.items(), key=_place))
@@ -122,19 +130,43 @@ Measure = Literal["requests", "characters", "cost", "audio", "errors", "fallback
 _SUMS: dict[Measure, str] = {"cost": "cost_nano", "audio": "audio_ms"}
 
 
-async def leading(
-    connection: AsyncConnection, window: Window, group_by: Group, by: Measure | None, most_rows: int
-) -> dict[Member, Use]:
-    """Who used the most of something, each with all of its use in the window.
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """All use of a window, and whose it was most."""
 
-    by: None for the first by name.
+    steps: dict[int, Use]
+    """By bucket, from its start in epoch ms; one without use is absent."""
+    members: dict[Member, Use]
+    """Who used the most of something, each with all of its use in the window."""
+
+
+async def summary(  # noqa: PLR0913, PLR0917  # what a page asks for
+    connection: AsyncConnection,
+    window: Window,
+    bucket: Bucket,
+    group_by: Group,
+    by: Measure | None,
+    most_members: int,
+) -> Summary:
+    """Days are read once for both; steps of hours need a reading of their own.
+
+    by: what members used the most of; None for the first by name.
     """
-    named = ["name"] if group_by == "key" else []
-    most: list[ColumnElement[Any]] = [] if by is None else [desc(_SUMS.get(by, by))]
-    ordered = _grouped(window, None, group_by).order_by(*most, *named, "member")
-    wanted = ordered.limit(most_rows)
-    rows = (await connection.execute(wanted)).mappings().all()
-    return {_member(row, group_by): Use.of(row) for row in rows}
+    days = _read(window, "day", group_by).cte("days")
+    timed = _read(window, "hour", None).cte("hours") if bucket == "hour" else days
+    most: list[ColumnElement[Any] | str] = [] if by is None else [desc(_SUMS.get(by, by))]
+    in_order = [*most, "name", "key_hash"]
+    whose = select(days.c.member, *_sums(days)).group_by(days.c.member).subquery()
+    members = _split(whose, None, group_by).order_by(*in_order).limit(most_members)
+    wanted = union_all(_split(timed, bucket, None), select(members.subquery()))
+    rows = await connection.execute(wanted.order_by(*in_order))
+    found = Summary({}, {})
+    for row in rows.mappings():
+        if row["start"] is None:
+            found.members[_member(row, group_by)] = Use.of(row)
+        else:
+            found.steps.setdefault(_begin(row, bucket), Use()).add(Use.of(row))
+    return found
 
 
 async def unknown_nano(connection: AsyncConnection, window: Window) -> int:
@@ -163,45 +195,24 @@ def _too_much(told: str) -> InvalidRequest:
     return InvalidRequest(told, param="from")
 
 
-def _grouped(window: Window, bucket: Bucket | None, group_by: Group | None) -> Select[Any]:
-    """bucket: None for the whole window in one."""
-    summed = union_all(
-        *(_summed(span, window, bucket, group_by) for span in window.spans(bucket or "day"))
-    ).subquery()
-    width = HOUR_MS if bucket == "hour" else DAY_MS
-    by: list[ColumnElement[Any]] = []
-    if bucket is not None:
-        by.append((summed.c.start - summed.c.start % width).label("start"))
-    if group_by is not None:
-        told = api_key.c.project if group_by == "project" else summed.c.member
-        by.append(told.label("member"))
-    if group_by == "key":
-        by.append(api_key.c.name.label("name"))
-    sums = (func.sum(summed.c[name]).label(name) for name in Use.__slots__)
-    wanted = select(*by, *sums).group_by(*by)
-    if group_by in {"key", "project"}:
-        wanted = wanted.join_from(summed, api_key, summed.c.member == api_key.c.hash)
-    return wanted
+def _read(window: Window, bucket: Bucket, group_by: Group | None) -> CompoundSelect[Any]:
+    """Use by start and member, as far as it is summed up while the rollups are read."""
+    return union_all(*(_summed(span, window, group_by) for span in window.spans(bucket)))
 
 
-def _summed(
-    span: tuple[str, int, int], window: Window, bucket: Bucket | None, group_by: Group | None
-) -> Select[Any]:
+def _summed(span: tuple[str, int, int], window: Window, group_by: Group | None) -> Select[Any]:
     """One span's use, in the order in which the primary key leads through it.
 
     Keys get their names and projects once they are summed up, which leaves far fewer rows.
     """
     width, start, end = span
-    by: list[ColumnElement[Any]] = [] if bucket is None else [rollup.c.start_ms]
-    told = [each.label("start") for each in by]
+    by: dict[str, ColumnElement[Any]] = {"start": rollup.c.start_ms}
     if group_by is not None:
-        by.append(_GROUPS[group_by])
-        told.append(_GROUPS[group_by].label("member"))
-    sums = (func.sum(rollup.c[name]).label(name) for name in Use.__slots__)
+        by["member"] = _GROUPS[group_by]
     wanted = (
-        select(*told, *sums)
+        select(*(column.label(name) for name, column in by.items()), *_sums(rollup))
         .where(rollup.c.width == width, rollup.c.start_ms >= start, rollup.c.start_ms < end)
-        .group_by(*by)
+        .group_by(*by.values())
     )
     if window.key_hash is not None:
         wanted = wanted.where(rollup.c.key_hash == window.key_hash)
@@ -210,17 +221,39 @@ def _summed(
     return wanted
 
 
+def _split(read: FromClause, bucket: Bucket | None, group_by: Group | None) -> Select[Any]:
+    """What was read by bucket, by member or by both; a month is left in its days."""
+    by: dict[str, ColumnElement[Any]] = {}
+    if bucket is not None:
+        width = HOUR_MS if bucket == "hour" else DAY_MS
+        by["start"] = read.c.start - read.c.start % width
+    if group_by == "key":
+        by |= {"name": api_key.c.name, "key_hash": read.c.member}
+    elif group_by is not None:
+        by["name"] = api_key.c.project if group_by == "project" else read.c.member
+    told = _NOT_TOLD | by
+    wanted = select(*(column.label(name) for name, column in told.items()), *_sums(read))
+    if group_by in {"key", "project"}:
+        wanted = wanted.join_from(read, api_key, read.c.member == api_key.c.hash)
+    return wanted.group_by(*by.values())
+
+
+def _sums(of: FromClause) -> list[ColumnElement[Any]]:
+    return [func.sum(of.c[name]).label(name) for name in Use.__slots__]
+
+
 def hashes_of(project: str) -> Select[tuple[str]]:
     """A project's keys, by which an index leads to their use alone."""
     return select(api_key.c.hash).where(api_key.c.project == project)
 
 
+def _begin(row: RowMapping, bucket: Bucket) -> int:
+    start = int(row["start"])
+    return period_start("month", start) if bucket == "month" else start
+
+
 def _member(row: RowMapping, group_by: Group | None) -> Member:
-    if group_by is None:
-        return Member()
-    if group_by == "key":
-        return Member(row["name"], row["member"])
-    return Member(row["member"] or None)
+    return Member(row["name"] if group_by == "key" else row["name"] or None, row["key_hash"])
 
 
 def _place(row: tuple[tuple[int, Member], Use]) -> tuple[int, str, str]:
@@ -230,49 +263,3 @@ def _place(row: tuple[tuple[int, Member], Use]) -> tuple[int, str, str]:
 
 def _up(at_ms: int, width: int) -> int:
     return -(-at_ms // width) * width
-
-
-# Keys.
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """One key's spending in the running periods, and when it was last used."""
-
-    last_used_ms: int | None = None
-    day_nano: int = 0
-    week_nano: int = 0
-    month_nano: int = 0
-
-
-async def spent_since(connection: AsyncConnection, hashes: Sequence[str]) -> dict[str, Spent]:
-    """Each key's cost in nano-USD this UTC day, week (from Monday) and month."""
-    starts = period_starts(datetime.now(UTC))
-    sums = [
-        func.coalesce(func.sum(case((rollup.c.start_ms >= start, rollup.c.cost_nano), else_=0)), 0)
-        for start in starts
-    ]
-    lately = and_(
-        rollup.c.key_hash == api_key.c.hash,
-        rollup.c.width == "day",
-        rollup.c.start_ms >= min(starts),
-    )
-    last = select(func.max(generation.c.at_ms)).where(generation.c.key_hash == api_key.c.hash)
-    rows = await connection.execute(
-        select(api_key.c.hash, last.scalar_subquery(), *sums)
-        .join_from(api_key, rollup, lately, isouter=True)
-        .where(api_key.c.hash.in_(hashes))
-        .group_by(api_key.c.hash)
-    )
-    return {row[0]: Spent(row[1], int(row[2]), int(row[3]), int(row[4])) for row in rows}
-
-
-def period_starts(now: datetime) -> tuple[int, int, int]:
-    """Epoch ms at which the UTC day, week (Monday) and month of `now` began."""
-    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    week = day - timedelta(days=day.weekday())
-    return (_ms(day), _ms(week), _ms(day.replace(day=1)))
-
-
-def _ms(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)

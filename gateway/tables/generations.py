@@ -151,6 +151,7 @@ attempt = Table(
         sqlite_where=text(OPEN),
         postgresql_where=text(OPEN),
     ),
+    sqlite_with_rowid=False,  # its key is as long as the rest: one tree, not two
 )
 
 # Nothing here is ever changed; a correction is a further row of kind adjust.
@@ -164,6 +165,7 @@ entry = Table(
     Column("created_ms", BigInteger, nullable=False),
     Column("nano", BigInteger, nullable=False),
     Column("characters", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 # The text of a request, for as long as its project had asked when it came; by default nobody's is.

@@ -24,4 +24,5 @@ rollup = Table(
     Column("fallbacks", BigInteger, nullable=False),
     Column("cache_hits", BigInteger, nullable=False),
     Index(None, "key_hash", "width", "start_ms"),
+    sqlite_with_rowid=False,  # the key's own tree holds the sums: pages read one, not two
 )

@@ -139,6 +139,71 @@ def test_use_from_before_0005_is_told_by_task_and_summed_again_on_the_way_back(
         assert sorted(map(dict, rows), key=str) == sorted(wanted, key=str)
 
 
+def test_tables_are_made_anew_on_sqlite_with_all_that_was_in_them(settings: Settings) -> None:
+    is_sqlite = settings.database.url.startswith("sqlite")
+    with open_writing(database_url(settings.database.url), checkpoints=True).begin() as connection:
+        former = config()
+        former.attributes["connection"] = connection
+        command.upgrade(former, "0008")
+        _insert(connection, [row for row in _of_0001("h") if row[0] != "balance"])
+        _insert(
+            connection, [("attempt", _ATTEMPT | {"seq": seq, "provider": "p"}) for seq in (2, 1)]
+        )
+        entry = {"generation_id": "gen-tts-1-a", "created_ms": 5, "nano": 7, "characters": 10}
+        kinds = ("settle", 1), ("hold", 1), ("hold", 2)
+        told = [{"ledger": "charge", "kind": kind, "seq": seq} for kind, seq in kinds]
+        _insert(connection, [("entry", entry | each) for each in told])
+        used = [_use(*whose) | {"task": "calm"} for whose in _USED_IN_0004]
+        _insert(connection, [("rollup", row) for row in used])
+        before = _anew(connection)
+    migrate(settings)
+    with open_writing(database_url(settings.database.url), checkpoints=True).begin() as connection:
+        assert _anew(connection) == before
+        assert _in_one_tree(connection) == (set(before) if is_sqlite else set())
+        back = config()
+        back.attributes["connection"] = connection
+        command.downgrade(back, "0008")
+        assert _anew(connection) == before
+        assert _in_one_tree(connection) == set()
+
+
+def _anew(connection: Connection) -> dict[str, tuple[list[str], object]]:
+    """The tables' rows, and what there is beside the columns."""
+    looking = inspect(connection)
+    tables = {}
+    for name in ("attempt", "entry", "rollup"):
+        rows = connection.execute(text(f"SELECT * FROM {name}")).mappings().all()  # noqa: S608  # our own names
+        assert rows
+        indexes = sorted(str(each["name"]) for each in looking.get_indexes(name))
+        beside = (indexes, looking.get_pk_constraint(name), looking.get_foreign_keys(name))
+        tables[name] = (sorted(str(dict(row)) for row in rows), beside)
+    return tables
+
+
+def _in_one_tree(connection: Connection) -> set[str]:
+    if connection.dialect.name != "sqlite":
+        return set()
+    made = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '% WITHOUT ROWID'"
+    return set(connection.execute(text(made)).scalars())
+
+
+def test_what_the_operators_rule_had_ended_is_unknown_no_more(settings: Settings) -> None:
+    with open_writing(database_url(settings.database.url), checkpoints=True).begin() as connection:
+        former = config()
+        former.attributes["connection"] = connection
+        command.upgrade(former, "0007")
+        _insert(connection, [row for row in _of_0001("h") if row[0] == "api_key"])
+        for at, (status, owed) in enumerate((("settled", 5), ("settled", 0), ("unknown", 5))):
+            _insert(connection, [("generation", _generation(status, at, "m", None, owed))])
+            lost = {"generation_id": f"gen-tts-{at}", "seq": 1, "provider": "p"}
+            told = {"outcome": "unknown", "liability_nano": owed}
+            _insert(connection, [("attempt", _ATTEMPT | lost | told)])
+    migrate(settings)
+    with open_writing(database_url(settings.database.url), checkpoints=True).begin() as connection:
+        told_now = connection.execute(text("SELECT outcome FROM attempt ORDER BY generation_id"))
+        assert list(told_now.scalars()) == ["abandoned", "unknown", "unknown"]
+
+
 _DAY = 1_700_006_400_000  # 2023-11-15
 _HOUR = 3_600_000
 _OF_0004: list[tuple[str, int, str | None, str | None, int]] = [

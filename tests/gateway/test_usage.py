@@ -13,7 +13,8 @@ from gateway.metering import usage
 from gateway.metering.database import database_url, open_reading
 from gateway.metering.scopes import DAY_MS, HOUR_MS
 from gateway.metering.spending import Credits, activity_of, credits_of
-from gateway.metering.usage import Member, Window, series, spent_since
+from gateway.metering.spent import Spent, period_starts, spent_since
+from gateway.metering.usage import Member, Window, series
 from gateway.tables import api_key, balance, budget, rollup
 from tests.conftest import NewDatabase
 from tests.doubles.life import Life, living
@@ -185,16 +186,16 @@ async def test_an_answer_that_nobody_could_read_is_refused(
 async def test_a_key_tells_what_it_spent_lately_and_nothing_older(
     life: Life, reading: AsyncConnection
 ) -> None:
-    day, week, month = usage.period_starts(datetime.now(UTC))
+    day, week, month = period_starts(datetime.now(UTC))
     for start in {day, week, month}:
         use(life, life.keys[0], start, 1)
     use(life, life.keys[0], min(week, month) - HOUR_MS, 64)
     spent = await spent_since(reading, life.keys)
     starts = {day, week, month}
-    assert spent[life.keys[0]] == usage.Spent(
+    assert spent[life.keys[0]] == Spent(
         None, 10, 10 * sum(s >= week for s in starts), 10 * sum(s >= month for s in starts)
     )
-    assert spent[life.keys[1]] == usage.Spent()
+    assert spent[life.keys[1]] == Spent()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from gateway.errors import GatewayError
 from gateway.metering import register
 from gateway.metering.operations import CreateOrganisation, CreateProject
 from gateway.metering.register import ProjectUse
-from gateway.metering.usage import period_starts
+from gateway.metering.spent import period_starts
 
 ORGANISATION: Kinds = {"id": "text", "name": "text"}
 PROJECT: Kinds = {"id": "text", "name": "text", "organisation": "text"}

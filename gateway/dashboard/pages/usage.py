@@ -13,7 +13,7 @@ from gateway.access.keys import Caller
 from gateway.dashboard import words
 from gateway.dashboard.flowing import flowing
 from gateway.dashboard.limits import Limits, limits_of
-from gateway.dashboard.ranges import RANGES, Range
+from gateway.dashboard.ranges import RANGES
 from gateway.dashboard.rendering import HEADERS, html
 from gateway.dashboard.view import MEASURES, View, view_of
 from gateway.dashboard.visitor import Plain, visitor_of
@@ -24,8 +24,8 @@ from gateway.metering.usage import (
     Measure,
     Member,
     Use,
-    leading,
     series,
+    summary,
     unknown_nano,
 )
 
@@ -101,26 +101,21 @@ async def table(request: Plain) -> Response[str]:
 
 
 async def _find(connection: AsyncConnection, view: View, caller: Caller) -> Found:
-    window = view.range.window
-    used = await series(connection, window, view.range.bucket, None)
-    members = await leading(connection, window, view.by, view.sort, MOST_MEMBERS + 1)
-    shown = list(members.items())[:MOST_MEMBERS]
+    window, bucket = view.range.window, view.range.bucket
+    used = await summary(connection, window, bucket, view.by, view.sort, MOST_MEMBERS + 1)
+    shown = list(used.members.items())[:MOST_MEMBERS]
     total = Use()
-    for use in used.values():
+    for use in used.steps.values():
         total.add(use)
     return Found(
         total,
-        _steps(view.range, {at: use for (at, _), use in used.items()}),
+        [(at, used.steps.get(at) or Use()) for at in view.range.starts],
         shown,
-        _others(total, [use for _, use in shown]) if len(members) > MOST_MEMBERS else None,
+        _others(total, [use for _, use in shown]) if len(used.members) > MOST_MEMBERS else None,
         await unknown_nano(connection, window),
         await limits_of(connection, caller),
         int(time.time() * 1000),
     )
-
-
-def _steps(over: Range, used: Mapping[int, Use]) -> list[tuple[int, Use]]:
-    return [(at, used.get(at) or Use()) for at in over.starts]
 
 
 def _others(total: Use, shown: Sequence[Use]) -> Use:

@@ -30,6 +30,8 @@ PROJECTS = 20
 AUDITS = 20
 """Changes of each key."""
 USD = 10**9
+PATIENCE_SECONDS = 60
+"""All keys are asked for at once, on a machine that may be busy with others."""
 NOTE = "seeded.json"
 
 
@@ -93,7 +95,7 @@ def seed(url: str, data: Path, generations: int, keys: int, bar: Progress) -> Se
 
 async def _admit(url: str, pepper: bytes, living: list[Holder], data: Path) -> Seeded:
     """Projects, keys and budgets, as somebody in charge makes them."""
-    writer = Writer(open_writing(database_url(url), checkpoints=True))
+    writer = Writer(open_writing(database_url(url), checkpoints=True), PATIENCE_SECONDS)
     projects = dict.fromkeys(each.project for each in living)
     made = (CreateProject(each, "default", each.replace("-", " ")) for each in projects)
     await asyncio.gather(*(writer.submit(each) for each in made))

@@ -9,7 +9,15 @@ from sqlalchemy import text
 
 from gateway.metering.database import database_url, open_reading
 from gateway.metering.operations import Lose
-from gateway.metering.usage import Group, Member, Window, leading, series, unknown_in, unknown_nano
+from gateway.metering.usage import (
+    Group,
+    Member,
+    Window,
+    series,
+    summary,
+    unknown_in,
+    unknown_nano,
+)
 from tests.conftest import NewDatabase
 from tests.doubles.life import Life, living
 
@@ -26,21 +34,20 @@ async def life(
         yield lived
 
 
-async def test_the_leading_are_in_order_and_their_use_is_all_there_is(life: Life) -> None:
+async def test_a_summary_of_what_was_lived_has_all_of_it_in_order(life: Life) -> None:
     engine = open_reading(database_url(life.engine.url.render_as_string(hide_password=False)))
     async with engine.connect() as connection:
         for group in get_args(Group):
             whole = await series(connection, Window(*ALWAYS), "month", None)
-            found = await leading(connection, Window(*ALWAYS), group, "cost", 99)
-            costs = [use.cost_nano for use in found.values()]
+            found = await summary(connection, Window(*ALWAYS), "month", group, "cost", 99)
+            costs = [use.cost_nano for use in found.members.values()]
             assert costs == sorted(costs, reverse=True)
+            assert found.steps == {at: use for (at, _), use in whole.items()}
             assert sum(costs) == sum(use.cost_nano for use in whole.values())
-            [first] = (await leading(connection, Window(*ALWAYS), group, "cost", 1)).values()
-            assert first.cost_nano == costs[0]
-        named = await leading(connection, Window(*ALWAYS), "app", None, 99)
-        assert list(named) == [Member(), Member("=other"), Member("an app")]
-        tasks = await leading(connection, Window(*ALWAYS), "task", None, 99)
-        assert list(tasks) == [Member(), Member("calm"), Member("narration")]
+        apps = await summary(connection, Window(*ALWAYS), "month", "app", None, 99)
+        assert list(apps.members) == [Member(), Member("=other"), Member("an app")]
+        tasks = await summary(connection, Window(*ALWAYS), "month", "task", None, 99)
+        assert list(tasks.members) == [Member(), Member("calm"), Member("narration")]
     await engine.dispose()
 
 
