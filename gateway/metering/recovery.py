@@ -8,7 +8,7 @@ was only asleep puts them right when it settles after all.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -115,21 +115,21 @@ class Recovery:
     async def lose(self, instances: Iterable[str]) -> None:
         """Give up everything that these gateways hold."""
         gone = tuple(instances)
-        lost = 0
-        while gone and (held := await self._held_by(gone)):
-            await self._writer.submit(Lose(tuple(held)))
-            lost += len(held)
-        if gone:
-            await self._writer.submit(Leave(gone))
-        if lost:
-            log.warning("%d requests of gateways that died are unknown now", lost)
+        if not gone:
+            return
+        held = await self._held_by(gone)
+        for some in _chunks(held):
+            await self._writer.submit(Lose(some))
+        await self._writer.submit(Leave(gone))
+        if held:
+            log.warning("%d requests of gateways that died are unknown now", len(held))
 
     async def judge(self) -> None:
         """End what has been unknown for long by the operator's rule."""
         hours, keep = self._rules.unknown_hours, self._rules.unknown == "keep"
         before_ms = int(time.time() * 1000 - hours * MS_PER_HOUR)
-        if ids := await self._ids("unknown", generation.c.at_ms < before_ms):
-            await self._writer.submit(Judge(tuple(ids), keep))
+        for some in _chunks(await self._ids("unknown", generation.c.at_ms < before_ms)):
+            await self._writer.submit(Judge(some, keep))
 
     async def _other_owners(self) -> dict[str, int | None]:
         """Every other gateway that has a row or holds something, with its beat."""
@@ -146,9 +146,14 @@ class Recovery:
         return await self._ids("held", generation.c.instance.in_(list(instances)))
 
     async def _ids(self, status: Unended, where: ColumnElement[bool]) -> list[str]:
-        wanted = select(generation.c.id).where(*_are(status), where).limit(CHUNK)
+        wanted = select(generation.c.id).where(*_are(status), where)
         async with self._reading.connect() as connection:
             return list((await connection.execute(wanted)).scalars())
+
+
+def _chunks(ids: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    for first in range(0, len(ids), CHUNK):
+        yield tuple(ids[first : first + CHUNK])
 
 
 def _are(status: Unended) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
