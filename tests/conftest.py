@@ -2,7 +2,9 @@
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -66,26 +68,39 @@ class NewDatabase:
         )
 
 
+@pytest.fixture(scope="session")
+def gateways(
+    new_database: NewDatabase, upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Running]]:
+    """Running gateways with the shipped catalogue and the tests' own, one on each database.
+
+    They run until the last test: one that were a parameter's own would be ended and started anew
+    in every file.
+    """
+    with ExitStack() as stack:
+
+        @cache
+        def on(kind: str) -> Running:
+            data = tmp_path_factory.mktemp(f"gateway-{kind}")
+            extra = data / "test-providers.toml"
+            extra.write_text(catalogue(upstream))
+            return stack.enter_context(
+                running(
+                    data,
+                    new_database(kind),
+                    GATEWAY_CATALOG=str(extra),
+                    GATEWAY_DEADLINES_ATTEMPT_SECONDS="3",
+                    TEST_SECRET_KEY=CANARY,
+                    **STEADY,
+                )
+            )
+
+        yield on
+
+
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def gateway(
-    request: pytest.FixtureRequest,
-    new_database: NewDatabase,
-    upstream: Upstream,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Running]:
-    """A running gateway with the shipped catalogue and the tests' own."""
-    data = tmp_path_factory.mktemp(f"gateway-{request.param}")
-    extra = data / "test-providers.toml"
-    extra.write_text(catalogue(upstream))
-    with running(
-        data,
-        new_database(request.param),
-        GATEWAY_CATALOG=str(extra),
-        GATEWAY_DEADLINES_ATTEMPT_SECONDS="3",
-        TEST_SECRET_KEY=CANARY,
-        **STEADY,
-    ) as started:
-        yield started
+def gateway(request: pytest.FixtureRequest, gateways: Callable[[str], Running]) -> Running:
+    return gateways(request.param)
 
 
 @pytest.fixture
