@@ -14,6 +14,7 @@ import pytest
 from hypothesis import Phase, settings
 
 from tests.doubles.catalogue import STEADY, catalogue
+from tests.doubles.certificates import Authority
 from tests.doubles.running import Running, running
 from tests.doubles.upstream import Upstream
 
@@ -25,6 +26,15 @@ settings.register_profile(
     "seeds", max_examples=60, derandomize=True, database=None, phases=[Phase.generate]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
+    """The only one that is trusted: each new client would read all of the world's, in 20 ms."""
+    authority = Authority(tmp_path_factory.mktemp("authority"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(authority.file))
+        yield authority
 
 
 @pytest.fixture(scope="session")
