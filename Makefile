@@ -23,8 +23,7 @@ run: $(VENV)/.installed
 # What `make run` needs besides to speak with CSM: GATEWAY_ENGINE_MODEL=tiny-random make run
 engine: $(VENV)/.engine
 
-# In the folders' order: the browser's walks are the longest file, and by their number of tests,
-# which is xdist's order, they would come last and be waited for alone.
+# In our order, which begins with the longest files; xdist's goes by how many tests a file has.
 test:
 	$(MAKE) --no-print-directory --jobs=2 ready
 	$(BIN)/coverage erase

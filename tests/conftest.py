@@ -19,6 +19,8 @@ from tests.doubles.running import Running, running
 from tests.doubles.upstream import Upstream
 
 CANARY = "canary-3f9b1c77-upstream-secret"
+LONGEST = ("test_walk.py", "test_wires_and_faults.py")
+"""Files of minutes: begun first, so that at the end nobody waits for one of them alone."""
 
 settings.register_profile("quick", print_blob=True)
 settings.register_profile("release", max_examples=2000, print_blob=True)
@@ -26,6 +28,10 @@ settings.register_profile(
     "seeds", max_examples=60, derandomize=True, database=None, phases=[Phase.generate]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(scope="session", autouse=True)
