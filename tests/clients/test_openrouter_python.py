@@ -264,7 +264,7 @@ def test_the_quickest_model_is_listed_first_once_it_has_spoken(sdk: OpenRouter) 
         sdk.tts.create_speech(input=FOX, model="test/kept", response_format="mp3").read()
     for sort in ("latency-low-to-high", "throughput-high-to-low"):
         found = listed(sdk, sort=sort)
-        assert found.index("test/kept") < found.index("test/unpriced")
+        assert found.index("test/kept") < found.index("test/refused")
 
 
 def test_pages_of_a_wish_are_pages_of_that_wish(sdk: OpenRouter) -> None:

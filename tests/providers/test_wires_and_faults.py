@@ -179,11 +179,6 @@ DRIVEN |= {"flapping", "one-key"}
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture(scope="module")
 def addresses(upstream: Upstream, authority: Authority) -> Iterator[dict[str, str]]:
     """Where each fault is."""
     found = {name: upstream.address(name) for name in BEHAVIOURS} | NOWHERE
@@ -198,9 +193,8 @@ def addresses(upstream: Upstream, authority: Authority) -> Iterator[dict[str, st
 
 
 @pytest.fixture
-async def hurried(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
-    """A client that trusts the tests' authority, and waits for no silence longer than it must."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+async def hurried() -> AsyncIterator[Client]:
+    """A client that waits for no silence longer than it must."""
     async with open_client(read_seconds=READ_SECONDS) as opened:
         yield opened
 
