@@ -7,8 +7,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# Test files that run at once, for two cores: most tests wait for a gateway rather than work.
-AT_ONCE ?= 3
+# Test files that run at once: most tests wait for a gateway rather than work.
+AT_ONCE ?= 2
 # torch is pinned in config/constraints.txt; TORCH_INDEX names an index of builds for a device.
 TORCH := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 FRAME := pyproject.toml config/constraints.txt

@@ -1,6 +1,6 @@
-"""Every page as either kind of key, light and dark, wide and on a phone.
+"""Every page as either kind of key, light and dark, wide and on a phone; pictures are kept.
 
-PICTURES names a folder for pictures of them; without it none are taken, for they take a while.
+They lie among the tests' temporary files, or in the folder that PICTURES names.
 """
 
 import os
@@ -41,8 +41,9 @@ LARGEST_LOAD = 200_000
 
 
 @pytest.fixture(scope="session")
-def pictures() -> Path | None:
-    return Path(os.environ["PICTURES"]) if "PICTURES" in os.environ else None
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    wanted = os.environ.get("PICTURES")
+    return Path(wanted) if wanted else tmp_path_factory.mktemp("pictures")
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -53,7 +54,7 @@ def test_every_page_can_be_walked(  # noqa: PLR0913, PLR0917  # who walks, how, 
     house: Running,
     seeded: Seeded,
     axe: str,
-    pictures: Path | None,
+    pictures: Path,
     who: str,
     theme: Theme,
     width: int,
@@ -64,8 +65,7 @@ def test_every_page_can_be_walked(  # noqa: PLR0913, PLR0917  # who walks, how, 
             status = walker.go(path)
             wanted = dict(REFUSED).get(path, 200)
             assert status == (403 if is_managing is True and who == "speak" else wanted), path
-            if pictures:
-                walker.picture(pictures / f"{number}-{who}-{theme}-{width}.png")
+            walker.picture(pictures / f"{number}-{who}-{theme}-{width}.png")
             assert walker.overflow() <= 0, path
             # Each theme and each width once: a second time finds nothing new.
             if (theme == "light") == (width == 1280):
@@ -75,12 +75,11 @@ def test_every_page_can_be_walked(  # noqa: PLR0913, PLR0917  # who walks, how, 
 
 @pytest.mark.parametrize("path", ["/dashboard", "/dashboard/try", "/dashboard/engine"])
 def test_on_a_phone_the_navigation_begins_where_the_current_page_is(
-    browser: Browser, house: Running, seeded: Seeded, pictures: Path | None, path: str
+    browser: Browser, house: Running, seeded: Seeded, pictures: Path, path: str
 ) -> None:
     with Walker.entering(browser, house.url, seeded.management, width=390) as walker:
         walker.go(path)
-        if pictures:
-            walker.picture(pictures / f"navigation-{path.rpartition('/')[2]}.png")
+        walker.picture(pictures / f"navigation-{path.rpartition('/')[2]}.png")
         seen = walker.page.locator(".top nav [aria-current]").bounding_box()
         strip = walker.page.locator(".top nav").bounding_box()
         assert walker.overflow() <= 0
