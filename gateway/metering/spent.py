@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import and_, case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.metering.scopes import DAY_MS
 from gateway.tables import api_key, generation, rollup
 
 
@@ -21,7 +22,10 @@ class Spent:
 
 
 async def spent_since(connection: AsyncConnection, hashes: Sequence[str]) -> dict[str, Spent]:
-    """Each key's cost in nano-USD this UTC day, week (from Monday) and month."""
+    """Each key's cost in nano-USD this UTC day, week (from Monday) and month.
+
+    Days are told one by one: so each is found by the rollups' key, on SQLite too.
+    """
     starts = period_starts(datetime.now(UTC))
     sums = [
         func.coalesce(func.sum(case((rollup.c.start_ms >= start, rollup.c.cost_nano), else_=0)), 0)
@@ -30,7 +34,7 @@ async def spent_since(connection: AsyncConnection, hashes: Sequence[str]) -> dic
     lately = and_(
         rollup.c.key_hash == api_key.c.hash,
         rollup.c.width == "day",
-        rollup.c.start_ms >= min(starts),
+        rollup.c.start_ms.in_(range(min(starts), starts[0] + 1, DAY_MS)),
     )
     last = select(func.max(generation.c.at_ms)).where(generation.c.key_hash == api_key.c.hash)
     rows = await connection.execute(
