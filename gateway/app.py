@@ -16,6 +16,7 @@ from litestar.types import ControllerRouterHandler
 import providers
 from gateway.access.callers import Callers
 from gateway.access.pepper import check_pepper, read_pepper
+from gateway.configuration import read_settings
 from gateway.dashboard.routes import dashboard, tell_http
 from gateway.dispatch.admission import Admission
 from gateway.dispatch.job import Tools
@@ -53,7 +54,7 @@ from gateway.routing.allowance import Allowance
 from gateway.routing.policies import Policy
 from gateway.routing.standings import Standings
 from gateway.routing.taskfile import read_tasks
-from gateway.settings import Settings, SettingsError, read_settings
+from gateway.settings import Settings, SettingsError
 from gateway.tracing import Tracing
 
 CODEC_THREADS = 4

@@ -6,8 +6,9 @@ from sqlalchemy import URL, Connection, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.access.pepper import read_pepper, settle_pepper
+from gateway.configuration import shipped
 from gateway.metering.database import DatabaseError, database_url, open_writing
-from gateway.settings import Settings, shipped
+from gateway.settings import Settings
 
 ADVISORY_LOCK = 0x766F78  # any number that nobody else locks
 

@@ -23,6 +23,7 @@ from gateway import logs
 from gateway.access.keys import MANAGE, SPEAK, label, new_id, new_key, plausible
 from gateway.access.pepper import keyed_hash
 from gateway.app import create_app, read_routes
+from gateway.configuration import read_settings
 from gateway.endpoints.state import Gateway
 from gateway.engine import EngineKeeper, engines
 from gateway.greeting import greeting
@@ -30,7 +31,7 @@ from gateway.metering.database import DatabaseError
 from gateway.metering.operations import CreateKey
 from gateway.metering.pricebook import keep_prices
 from gateway.migrating import migrate
-from gateway.settings import Settings, SettingsError, read_settings
+from gateway.settings import Settings, SettingsError
 from gateway.tables import api_key, secret
 from providers import CatalogError
 

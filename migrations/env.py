@@ -3,8 +3,8 @@
 from alembic import context
 from sqlalchemy import Connection, create_engine
 
+from gateway.configuration import read_settings
 from gateway.metering.database import database_url
-from gateway.settings import read_settings
 from gateway.tables import metadata
 
 

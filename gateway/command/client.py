@@ -9,7 +9,8 @@ from urllib.parse import quote
 import click
 import httpx
 
-from gateway.settings import Settings, read_settings
+from gateway.configuration import read_settings
+from gateway.settings import Settings
 
 KEYS = ("GATEWAY_API_KEY", "GATEWAY_KEY")
 """Variables that an API key may stand in; the second is the older name."""

@@ -5,7 +5,7 @@ import os
 import click
 
 from gateway.command.printing import EXAMPLE, as_json_option, out, print_json
-from gateway.settings import read_settings
+from gateway.configuration import read_settings
 
 
 @click.command(

@@ -10,9 +10,9 @@ from litestar.testing import AsyncTestClient
 from sqlalchemy import Connection, Engine, event, text
 
 from gateway.app import create_app
+from gateway.configuration import read_settings
 from gateway.dashboard.sessions import COOKIE, Sessions
 from gateway.endpoints.state import Gateway
-from gateway.settings import read_settings
 
 LARGE = {"generation", "attempt", "entry", "rollup", "audit"}
 """Tables that grow with use. Those of keys are read whole where that is quicker."""

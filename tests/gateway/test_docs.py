@@ -13,11 +13,11 @@ import msgspec
 import pytest
 
 from gateway.app import create_app
+from gateway.configuration import read_settings
 from gateway.docs.document import OPERATIONS, is_served
 from gateway.docs.fields import FIELDS
 from gateway.docs.operation import GENERATION, HASH
 from gateway.docs.routes import served
-from gateway.settings import read_settings
 from tests.doubles.running import ROOT, Running, running
 
 Json = dict[str, Any]

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.__main__ import gateway as program
 from gateway.app import read_routes
-from gateway.settings import read_settings
+from gateway.configuration import read_settings
 from tests.doubles.running import ROOT, Running, running
 
 GUIDES = ROOT / "gateway" / "guides"

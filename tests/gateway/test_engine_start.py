@@ -13,8 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway.configuration import read_settings
 from gateway.engine import CSM, LOADING, EngineKeeper, engines, expected_addresses
-from gateway.settings import Settings, read_settings
+from gateway.settings import Settings
 from tests.conftest import NewDatabase
 from tests.doubles.running import ROOT, Running, environment, running
 

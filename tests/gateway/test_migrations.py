@@ -15,11 +15,12 @@ from sqlalchemy import Connection, create_engine, inspect, text
 from gateway.access.callers import Callers
 from gateway.access.keys import new_key
 from gateway.access.pepper import read_pepper
+from gateway.configuration import shipped
 from gateway.metering import records, register
 from gateway.metering.database import DatabaseError, database_url, open_reading, open_writing
 from gateway.metering.rollups import rebuild
 from gateway.migrating import ADVISORY_LOCK, migrate
-from gateway.settings import Database, Settings, shipped
+from gateway.settings import Database, Settings
 from gateway.tables import metadata
 from tests.conftest import NewDatabase
 

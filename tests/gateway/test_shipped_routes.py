@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.configuration import read_settings
 from gateway.routing.plan import Plan
 from gateway.routing.planning import Asked, Routes, plan_request
 from gateway.routing.preferences import Preferences
 from gateway.routing.taskfile import read_tasks
-from gateway.settings import read_settings
 from tests.doubles.offers import SPEECH, moment
 from tests.providers.shipped import CONFIG, OPENAI_VOICES, shipped
 

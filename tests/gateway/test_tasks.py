@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from gateway.configuration import read_settings
 from gateway.errors import ModelNotFound
 from gateway.routing.preferences import Preferences, PriceCap
 from gateway.routing.taskfile import read_tasks
 from gateway.routing.tasks import Downgrade, Task, Wanted, resolve
-from gateway.settings import SettingsError, read_settings
+from gateway.settings import SettingsError
 from providers import Sampling
 from tests.doubles.offers import SPEECH, catalog, offer
 from tests.doubles.running import ROOT

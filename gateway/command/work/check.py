@@ -10,8 +10,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from gateway.app import read_routes
 from gateway.command.printing import err, print_json, print_table
 from gateway.command.work.live import Checked, checks_of, run, warning
+from gateway.configuration import read_settings
 from gateway.engine import expected_addresses
-from gateway.settings import Settings, read_settings
+from gateway.settings import Settings
 from providers import Catalog
 
 

@@ -12,6 +12,7 @@ from gateway.access.keys import label, new_key
 from gateway.access.pepper import keyed_hash, read_pepper
 from gateway.command.printing import err, out, print_json, print_table
 from gateway.command.work.ledger import carry_out, read, routes, said, understood
+from gateway.configuration import read_settings
 from gateway.endpoints.key_body import (
     ALLOWED,
     KeyChange,
@@ -24,7 +25,6 @@ from gateway.endpoints.key_told import told
 from gateway.errors import GatewayError
 from gateway.metering import register
 from gateway.metering.operations import DeleteKey, RotateKey
-from gateway.settings import read_settings
 
 RATES = ("requests_per_minute", "characters_per_minute", "concurrent")
 LISTS = ("models", "providers", "voices")

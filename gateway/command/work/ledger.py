@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.app import read_routes
+from gateway.configuration import read_settings
 from gateway.endpoints.decoding import decode
 from gateway.endpoints.state import Routes
 from gateway.engine import expected_addresses
@@ -19,7 +20,6 @@ from gateway.metering.database import database_url, open_reading, open_writing
 from gateway.metering.operations import Operation
 from gateway.metering.writer import Writer
 from gateway.migrating import migrate as migrate_database
-from gateway.settings import read_settings
 
 Found = TypeVar("Found")
 Shape = TypeVar("Shape")

@@ -7,13 +7,13 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.command.printing import err, out, print_json, print_table
+from gateway.configuration import read_settings
 from gateway.endpoints.usage import Told, window_of
 from gateway.errors import GatewayError
 from gateway.metering.database import database_url, open_reading, open_writing
 from gateway.metering.rollups import Rebuilt, rebuild
 from gateway.metering.usage import Bucket, Group, series
 from gateway.migrating import migrate
-from gateway.settings import read_settings
 
 
 def show(
