@@ -25,7 +25,7 @@ from gateway.tables.generations import (
 
 Status = Literal["held", "settled", "voided", "unknown"]
 STATUSES: tuple[Status, ...] = get_args(Status)
-FIRST_WINDOW, LARGEST_WINDOW, GROWTH = 500, 4000, 4
+FIRST_WINDOW, LARGEST_WINDOW, GROWTH = 500, 1000, 2
 """Rows that are looked at together, at first and later."""
 MOST_NAMED = 16_000
 """Rows of one id that are looked at."""
