@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.configuration import read_settings, shipped
 from gateway.settings import (
     Database,
     Deadlines,
@@ -15,8 +16,6 @@ from gateway.settings import (
     Server,
     Settings,
     SettingsError,
-    read_settings,
-    shipped,
 )
 
 ROOT = Path(__file__).parent.parent.parent
