@@ -19,6 +19,12 @@
   const moment = (at, step) =>
     (step === "month" ? month : step === "hour" && at % 86400 ? hour : day).format(at * 1000);
 
+  // Where a step begins, and not twice the same.
+  const named = (splits, step) => splits.map((at, index) => {
+    const told = at % Math.min(STEP[step], STEP.day) ? "" : moment(at, step);
+    return index && told === moment(splits[index - 1], step) ? "" : told;
+  });
+
   const read = (place) => {
     const rows = document.getElementById(place.dataset.chart)?.querySelectorAll("tr[data-at]") ?? [];
     const at = [], value = [], told = [];
@@ -42,6 +48,9 @@
     const form = forms[place.dataset.form] ?? forms.plain;
     const half = STEP[place.dataset.step] / 2;
     const soft = colour(place, "--soft"), line = colour(place, "--line"), fill = colour(place, "--accent");
+    // Months are of unequal length: each is told where its own bar stands.
+    const months = (plot) => plot.data[0].filter((_, index, all) => index % Math.ceil(all.length / 12) === 0);
+    const splits = place.dataset.step === "month" ? { splits: months } : {};
     const axis = { stroke: soft, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: "12px system-ui" };
     return {
       width: place.clientWidth, height: place.clientHeight,
@@ -53,7 +62,7 @@
         y: { range: (_, __, high) => [0, high > 0 ? high * 1.08 : 1] },
       },
       axes: [
-        { ...axis, grid: { show: false }, size: 30, space: 64, values: (_, splits) => splits.map((at) => moment(at, place.dataset.step)) },
+        { ...axis, ...splits, grid: { show: false }, size: 30, space: 64, values: (_, splits) => named(splits, place.dataset.step) },
         { ...axis, size: 62, values: (_, splits) => splits.map((v) => form(v, false)) },
       ],
       series: [{}, { fill, width: 0, paths: uPlot.paths.bars({ size: [0.72, 44], radius: 0.2 }), points: { show: false } }],
